@@ -1,0 +1,89 @@
+import { z } from 'zod';
+import { parseCidr, parseIpv4 } from '../base/ip.ts';
+import { dnsSubdomain, isNodeName } from './names.ts';
+
+const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
+
+const ipv4 = z
+  .string()
+  .refine(
+    (text) => text === '' || parseIpv4(text) !== undefined,
+    'is not an IPv4 address such as 192.168.1.10',
+  );
+const cidr = z
+  .string()
+  .refine(
+    (text) => parseCidr(text) !== undefined,
+    'is not an IPv4 network such as 10.244.0.0/16 (host bits must be zero)',
+  );
+const port = z.int().min(1).max(65_535);
+const toggle = z.strictObject({ enabled: z.boolean().default(true) }).prefault({});
+
+const nodeName = z
+  .string()
+  .refine(
+    (text) => text === '' || isNodeName(text),
+    'is not a node name: lower-case letters, digits, "-" and ".", beginning and ending with a letter or digit',
+  );
+
+const network = z
+  .strictObject({
+    podCIDR: cidr.default('10.244.0.0/16'),
+    serviceCIDR: cidr.default('10.96.0.0/12'),
+    clusterDomain: z
+      .string()
+      .regex(dnsSubdomain, 'is not a DNS domain such as cluster.local')
+      .default('cluster.local'),
+    nodePortRange: z
+      .string()
+      .regex(/^\d{1,5}-\d{1,5}$/, 'is not a port range such as 30000-32767')
+      .default('30000-32767'),
+    provider: z.enum(['kube-router', 'custom']).default('kube-router'),
+    kubeProxy: z
+      .strictObject({
+        enabled: z.boolean().default(true),
+        mode: z.enum(['auto', 'nftables', 'iptables']).default('auto'),
+      })
+      .prefault({}),
+  })
+  .prefault({});
+
+/** The configuration file: strict, every default here and nowhere else. */
+export const clusterConfigSchema = z.strictObject({
+  apiVersion: z.literal('mini-k8s.io/v1alpha1'),
+  kind: z.literal('ClusterConfig'),
+  metadata: z
+    .strictObject({ name: z.string().regex(dnsLabel, 'is not a name').default('mini-k8s') })
+    .prefault({}),
+  spec: z
+    .strictObject({
+      api: z
+        .strictObject({
+          address: ipv4.default(''),
+          port: port.default(6443),
+          sans: z.array(z.string().min(1).max(253)).max(100).default([]),
+        })
+        .prefault({}),
+      node: z
+        .strictObject({
+          name: nodeName.default(''),
+          labels: z
+            .record(z.string(), z.string().max(63).regex(labelValue, 'is not a label value'))
+            .default({}),
+        })
+        .prefault({}),
+      network,
+      storage: z
+        .strictObject({
+          etcd: z
+            .strictObject({ clientPort: port.default(2379), peerPort: port.default(2380) })
+            .prefault({}),
+        })
+        .prefault({}),
+      addons: z.strictObject({ coredns: toggle, metricsServer: toggle }).prefault({}),
+      hardening: z.enum(['default', 'cis']).default('default'),
+      tuning: z.enum(['small', 'upstream']).default('small'),
+    })
+    .prefault({}),
+});

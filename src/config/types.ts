@@ -1,0 +1,44 @@
+/** What the user wants, all defaults filled in. Read-only all the way down. */
+export interface ClusterConfig {
+  readonly apiVersion: 'mini-k8s.io/v1alpha1';
+  readonly kind: 'ClusterConfig';
+  readonly metadata: { readonly name: string };
+  readonly spec: ClusterSpec;
+}
+
+export interface ClusterSpec {
+  readonly api: {
+    /** IPv4 address that clients and the `kubernetes` Service use; chosen from the host when empty. */
+    readonly address: string;
+    readonly port: number;
+    /** More names and addresses for the API server's certificate. */
+    readonly sans: readonly string[];
+  };
+  readonly node: {
+    /** Kubernetes node name; the lower-cased host name when empty. */
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+  };
+  readonly network: {
+    readonly podCIDR: string;
+    readonly serviceCIDR: string;
+    readonly clusterDomain: string;
+    /** `30000-32767`. */
+    readonly nodePortRange: string;
+    /** `kube-router`, or `custom`: the user brings a CNI by manifest. */
+    readonly provider: 'kube-router' | 'custom';
+    readonly kubeProxy: {
+      readonly enabled: boolean;
+      readonly mode: 'auto' | 'nftables' | 'iptables';
+    };
+  };
+  readonly storage: { readonly etcd: { readonly clientPort: number; readonly peerPort: number } };
+  readonly addons: {
+    readonly coredns: { readonly enabled: boolean };
+    readonly metricsServer: { readonly enabled: boolean };
+  };
+  /** `default` for SD cards and small memory, `cis` for every scored check's letter (design §11.11). */
+  readonly hardening: 'default' | 'cis';
+  /** `small` tunes for 1 vCPU / 1 GB; `upstream` leaves upstream's defaults: the bench's baseline. */
+  readonly tuning: 'small' | 'upstream';
+}
