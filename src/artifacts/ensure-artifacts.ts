@@ -1,0 +1,221 @@
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import path from 'node:path';
+import { errorCode, throwCollected, UserError } from '../base/errors.ts';
+import { syncDirectory } from '../base/files.ts';
+import { blobPath, hasBlob, readChunks } from './blobs.ts';
+import { describeContent, entryContent } from './oci-documents.ts';
+import {
+  type ArtifactStore,
+  findComponent,
+  findImage,
+  makeExecutable,
+  readStoreIndex,
+} from './store.ts';
+import type {
+  ArtifactEvent,
+  ArtifactSource,
+  ArtifactSpec,
+  ExecutableArtifact,
+  ExecutableMember,
+} from './types.ts';
+
+export interface EnsureArtifactsOptions {
+  readonly store: ArtifactStore;
+  /** Asked in order, each only for what is still lacking. */
+  readonly sources: readonly ArtifactSource[];
+  readonly onEvent: (event: ArtifactEvent) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Makes every executable present at its path (mode 0755), from the store or else from a source, and every image
+ * present in the store where a source has it; an image that nobody has is left to containerd, which pulls it.
+ * Done twice it changes nothing and reads no executable.
+ * @throws UserError for each executable that neither the store nor a source has in the wanted version.
+ */
+export async function ensureArtifacts(
+  artifacts: readonly ArtifactSpec[],
+  options: EnsureArtifactsOptions,
+): Promise<void> {
+  const { store, signal } = options;
+  let lacking = await findLacking(artifacts, store);
+  const offers: string[] = [];
+  for (const source of options.sources) {
+    if (lacking.length === 0) break;
+    const contents = await source.provide(lacking, signal);
+    offers.push(describeOffer(source.description, contents, lacking));
+    lacking = await findLacking(lacking, store);
+  }
+  await requireExecutables(lacking, { ...options, offers });
+  for (const artifact of lacking) {
+    if (artifact.kind === 'image') {
+      options.onEvent({ type: 'image-missing', reference: artifact.reference });
+    }
+  }
+  for (const artifact of artifacts) {
+    if (artifact.kind === 'executable') await ensureLinks(artifact, options);
+  }
+}
+
+async function findLacking(
+  artifacts: readonly ArtifactSpec[],
+  store: ArtifactStore,
+): Promise<readonly ArtifactSpec[]> {
+  const lacking: ArtifactSpec[] = [];
+  for (const artifact of artifacts) {
+    if (!(await isStored(artifact, store))) lacking.push(artifact);
+  }
+  return lacking;
+}
+
+async function isStored(artifact: ArtifactSpec, store: ArtifactStore): Promise<boolean> {
+  if (artifact.kind === 'image') {
+    return (await findImage(store, artifact.reference, artifact.arch)) !== undefined;
+  }
+  const component = await findComponent(store, artifact);
+  for (const { name } of artifact.members) {
+    const blob = component?.executables.get(name);
+    if (blob === undefined || !(await hasBlob(store.directory, blob))) return false;
+  }
+  return component !== undefined;
+}
+
+async function requireExecutables(
+  lacking: readonly ArtifactSpec[],
+  options: EnsureArtifactsOptions & { readonly offers: readonly string[] },
+): Promise<void> {
+  const executables = lacking.filter((artifact) => artifact.kind === 'executable');
+  if (executables.length === 0) return;
+  const stored = (await readStoreIndex(options.store)).manifests.map((entry) =>
+    describeContent(entryContent(entry)),
+  );
+  const store = describeOffer(`the store ${options.store.directory}`, stored, lacking);
+  const places = [store, ...options.offers].join('; ');
+  throwCollected(
+    executables.map(
+      (artifact) =>
+        new UserError({
+          what: `obtain ${artifact.members.map(({ name }) => name).join(', ')} of ${nameOf(artifact)}`,
+          why: places,
+          fix: 'give a bundle that has exactly this version and architecture with --bundle',
+        }),
+    ),
+  );
+}
+
+/** `bundle /b.tar has kubernetes 1.36.4 (amd64)`: only what bears the name of something that is lacking. */
+function describeOffer(
+  place: string,
+  contents: readonly string[],
+  lacking: readonly ArtifactSpec[],
+): string {
+  const names = lacking.map((artifact) =>
+    artifact.kind === 'executable' ? `${artifact.name} ` : `image ${artifact.reference} `,
+  );
+  const incomplete = new Set(
+    lacking.filter((artifact) => artifact.kind === 'executable').map(nameOf),
+  );
+  const similar = contents
+    .filter((content) => names.some((name) => content.startsWith(name)))
+    .map((content) => (incomplete.has(content) ? `${content} without all of these` : content));
+  return `${place} has ${similar.length === 0 ? 'none of it' : similar.join(', ')}`;
+}
+
+function nameOf(artifact: ExecutableArtifact): string {
+  return `${artifact.name} ${artifact.version} (${artifact.arch})`;
+}
+
+async function ensureLinks(
+  artifact: ExecutableArtifact,
+  options: EnsureArtifactsOptions,
+): Promise<void> {
+  const component = await findComponent(options.store, artifact);
+  const directories = new Set<string>();
+  for (const member of artifact.members) {
+    options.signal.throwIfAborted();
+    const blob = component?.executables.get(member.name);
+    if (blob === undefined) throw new Error(`${member.name} of ${nameOf(artifact)} vanished`);
+    const source = blobPath(options.store.directory, blob.digest);
+    const how = await ensureLink(source, member);
+    if (how === 'unchanged') continue;
+    directories.add(path.dirname(member.path));
+    options.onEvent({ type: 'linked', name: member.name, path: member.path, how });
+  }
+  for (const directory of directories) await syncDirectory(directory);
+}
+
+/**
+ * Replaces the target in one step, so that a running executable keeps its old file and a new start finds a whole one.
+ * A copy carries the blob's modification time: equal size and time mean that it is this blob's copy.
+ */
+async function ensureLink(
+  source: string,
+  member: ExecutableMember,
+): Promise<'unchanged' | 'hard-link' | 'copy'> {
+  await makeExecutable(source);
+  if (await isSameFile(source, member.path)) return 'unchanged';
+  const directory = path.dirname(member.path);
+  await mkdir(directory, { recursive: true });
+  await removeLeftovers(directory, path.basename(member.path));
+  const temporary = path.join(
+    directory,
+    `.${path.basename(member.path)}.${randomBytes(6).toString('hex')}.tmp`,
+  );
+  try {
+    const how = await linkOrCopy(source, temporary);
+    await rename(temporary, member.path);
+    return how;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/** `utimes` takes a floating-point number of seconds, which loses the nanoseconds. */
+const copiedTimeToleranceMs = 1;
+
+async function isSameFile(source: string, target: string): Promise<boolean> {
+  const blob = await stat(source);
+  try {
+    const found = await stat(target);
+    if (found.dev === blob.dev && found.ino === blob.ino) return true;
+    return (
+      found.size === blob.size &&
+      Math.abs(found.mtimeMs - blob.mtimeMs) <= copiedTimeToleranceMs &&
+      (found.mode & 0o777) === 0o755
+    );
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+async function linkOrCopy(source: string, target: string): Promise<'hard-link' | 'copy'> {
+  try {
+    await link(source, target);
+    return 'hard-link';
+  } catch (error) {
+    // EXDEV: another file system. EPERM: one without hard links (vfat). EMLINK: too many of them.
+    if (!['EXDEV', 'EPERM', 'EMLINK'].includes(errorCode(error) ?? '')) throw error;
+  }
+  const { mtime } = await stat(source);
+  const handle = await open(target, 'wx', 0o755);
+  try {
+    for await (const chunk of readChunks(source)) await handle.writeFile(chunk);
+    await handle.chmod(0o755);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await utimes(target, mtime, mtime);
+  return 'copy';
+}
+
+/** A power cut may have left half a copy of 100 MB; nothing else would ever remove it. */
+async function removeLeftovers(directory: string, name: string): Promise<void> {
+  for (const file of await readdir(directory)) {
+    if (file.startsWith(`.${name}.`) && file.endsWith('.tmp')) {
+      await rm(path.join(directory, file), { force: true });
+    }
+  }
+}

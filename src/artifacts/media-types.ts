@@ -1,0 +1,35 @@
+/**
+ * Names of the formats inside a layout.
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/media-types.md
+ */
+export const mediaTypes = {
+  index: 'application/vnd.oci.image.index.v1+json',
+  manifest: 'application/vnd.oci.image.manifest.v1+json',
+  imageConfig: 'application/vnd.oci.image.config.v1+json',
+  layerTar: 'application/vnd.oci.image.layer.v1.tar',
+  layerTarGzip: 'application/vnd.oci.image.layer.v1.tar+gzip',
+  layerTarZstd: 'application/vnd.oci.image.layer.v1.tar+zstd',
+  /** Config of a manifest that needs none: the two bytes `{}`. */
+  empty: 'application/vnd.oci.empty.v1+json',
+  /** What `docker save` and older registries write; same shape as `manifest`. */
+  dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
+  /** `artifactType` of a component: executables of one upstream release for one architecture. */
+  component: 'application/vnd.mini-k8s.component.v1',
+  /** One executable, raw and uncompressed, so that a file in bin/ can be a hard link to the blob. */
+  executable: 'application/vnd.mini-k8s.executable.v1',
+} as const;
+
+/** @see https://github.com/opencontainers/image-spec/blob/v1.1.1/annotations.md */
+export const annotations = {
+  /** On an index entry: `etcd:3.7.1` for a component, the full reference for an image. */
+  refName: 'org.opencontainers.image.ref.name',
+  /** On a layer of a component: the executable's file name. */
+  title: 'org.opencontainers.image.title',
+  /** On an index entry: the name that `ctr images import` gives the image. */
+  containerdImageName: 'io.containerd.image.name',
+  /** On a component's index entry: `source` or `upstream`. */
+  builtFrom: 'mini-k8s.io/built-from',
+} as const;
+
+/** Who compiled a component: `upstream` = the project's own release, `source` = scripts/build-components. */
+export type BuiltFrom = 'source' | 'upstream';

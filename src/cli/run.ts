@@ -1,0 +1,72 @@
+import { Command, CommanderError } from 'commander';
+import { commands } from './commands/index.ts';
+import { exitCodes, printError } from './print-error.ts';
+import type { CliContext } from './streams.ts';
+import { version } from './version.ts';
+
+/**
+ * Runs one command line.
+ * @param args without the executable and script names.
+ * @returns the exit code: 0, 1 (something to mend), 2 (usage), 70 (a bug), or a child's own.
+ */
+export async function run(args: readonly string[], context: CliContext): Promise<number> {
+  let exitCode: number = exitCodes.ok;
+  const program = buildProgram(context, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError)
+      return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    return printError(error, context.stderr);
+  }
+}
+
+function buildProgram(context: CliContext, setExitCode: (code: number) => void): Command {
+  const program = new Command('mini-k8s')
+    .description('Kubernetes in one executable, for nodes with 1 vCPU and 1 GB.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .showHelpAfterError('(mini-k8s --help shows what there is)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+    });
+  for (const command of commands) addCommand(program, command, { context, setExitCode });
+  return program;
+}
+
+type CommandSpec = (typeof commands)[number];
+
+interface Wiring {
+  readonly context: CliContext;
+  readonly setExitCode: (code: number) => void;
+}
+
+function addCommand(parent: Command, spec: CommandSpec, wiring: Wiring): void {
+  const command = parent.command(spec.usage).description(spec.description).exitOverride();
+  command.copyInheritedSettings(parent);
+  for (const option of spec.options ?? []) command.option(option.flags, option.description);
+  if (spec.examples !== undefined) {
+    command.addHelpText(
+      'after',
+      `\nExamples:\n${spec.examples.map((line) => `  ${line}`).join('\n')}`,
+    );
+  }
+  if (spec.passesThrough === true) {
+    command.passThroughOptions().allowUnknownOption().helpOption(false).allowExcessArguments();
+  }
+  for (const child of spec.commands ?? []) addCommand(command, child, wiring);
+  const handler = spec.run;
+  if (handler === undefined) return;
+  command.action(async (...received: unknown[]) => {
+    const options = command.opts<Record<string, string | boolean | undefined>>();
+    const positional = received.slice(0, -2).flat() as string[];
+    wiring.setExitCode(await handler({ context: wiring.context, options, args: positional }));
+  });
+}

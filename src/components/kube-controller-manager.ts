@@ -1,0 +1,98 @@
+import { executableArtifact } from '../artifacts/catalog.ts';
+import { type FlagValue, renderFlags } from '../base/flags.ts';
+import {
+  clientIdentity,
+  goEnvironment,
+  kubeconfigPath,
+  leafTtlDays,
+  pair,
+  pkiFiles,
+  ports,
+} from './layout.ts';
+import type { ComponentPlan, PlanContext } from './types.ts';
+
+/** The part of the pod network that each node gets: /24 = 254 pods. */
+export const nodeCidrPrefix = 24;
+
+/**
+ * kube-controller-manager, on loopback.
+ * @see https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/
+ */
+export function planKubeControllerManager(context: PlanContext): ComponentPlan {
+  const { paths } = context;
+  const identity = clientIdentity(context, {
+    name: 'kube-controller-manager',
+    commonName: 'system:kube-controller-manager',
+  });
+  return {
+    artifacts: [
+      executableArtifact('kubernetes', {
+        arch: context.host.arch,
+        directory: paths.binDir,
+        members: ['kube-controller-manager'],
+      }),
+    ],
+    certificates: [identity.certificate, loopbackServer(context, 'kube-controller-manager')],
+    files: [identity.kubeconfig],
+    process: {
+      name: 'kube-controller-manager',
+      executable: `${paths.binDir}/kube-controller-manager`,
+      args: renderFlags(flags(context)),
+      env: goEnvironment(context, 25),
+      dependsOn: ['kube-apiserver'],
+      readiness: {
+        type: 'https',
+        url: `https://127.0.0.1:${ports.controllerManager}/healthz`,
+        caFile: pkiFiles(paths).ca.certFile,
+      },
+      startTimeoutMs: 120_000,
+      stopTimeoutMs: 10_000,
+      limits: { oomScoreAdj: -900 },
+    },
+  };
+}
+
+function flags(context: PlanContext): Record<string, FlagValue> {
+  const { paths, config } = context;
+  const files = pkiFiles(paths);
+  const server = pair(paths.pkiDir, 'kube-controller-manager');
+  const { network } = config.spec;
+  return {
+    'allocate-node-cidrs': true,
+    'bind-address': '127.0.0.1',
+    'cluster-cidr': network.podCIDR,
+    'cluster-name': config.metadata.name,
+    'cluster-signing-cert-file': files.ca.certFile,
+    'cluster-signing-key-file': files.ca.keyFile,
+    controllers: ['*', 'bootstrapsigner', 'tokencleaner'],
+    kubeconfig: kubeconfigPath(paths, 'kube-controller-manager'),
+    // One controller: an election would only write to the disk (design §11.8).
+    'leader-elect': false,
+    'node-cidr-mask-size': nodeCidrPrefix,
+    profiling: false,
+    'root-ca-file': files.ca.certFile,
+    'secure-port': ports.controllerManager,
+    'service-account-private-key-file': files.serviceAccount.privateKeyFile,
+    'service-cluster-ip-range': network.serviceCIDR,
+    'terminated-pod-gc-threshold': config.spec.tuning === 'small' ? 100 : 12_500,
+    'tls-cert-file': server.certFile,
+    'tls-min-version': 'VersionTLS12',
+    'tls-private-key-file': server.keyFile,
+    'use-service-account-credentials': true,
+  };
+}
+
+/** A serving certificate for a component that listens on loopback only. */
+export function loopbackServer(context: PlanContext, name: string) {
+  return {
+    name,
+    authority: 'ca',
+    commonName: name,
+    organizations: [],
+    usage: 'server',
+    dnsNames: ['localhost'],
+    ipAddresses: ['127.0.0.1'],
+    ...pair(context.paths.pkiDir, name),
+    ttlDays: leafTtlDays,
+  } as const;
+}

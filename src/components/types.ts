@@ -1,0 +1,40 @@
+import type { ArtifactSpec } from '../artifacts/types.ts';
+import type { FileSpec } from '../base/files.ts';
+import type { HostFacts } from '../config/host-facts.ts';
+import type { Paths } from '../config/paths.ts';
+import type { ClusterConfig } from '../config/types.ts';
+import type { AuthoritySpec, CertificateSpec, KeyPairSpec, SecretSpec } from '../pki/types.ts';
+import type { ProcessSpec } from '../supervisor/types.ts';
+
+/** Everything a component's description is made from. Plain data: planning reads nothing else. */
+export interface PlanContext {
+  readonly config: ClusterConfig;
+  readonly host: HostFacts;
+  readonly paths: Paths;
+  /** Kubernetes node name of this machine. */
+  readonly nodeName: string;
+  /** IPv4 address that this node is reached at. */
+  readonly nodeAddress: string;
+  /** kubelet and containerd run here too. */
+  readonly runsWorkloads: boolean;
+}
+
+/** What one component needs, by the engine that realises it. */
+export interface ComponentPlan {
+  readonly artifacts?: readonly ArtifactSpec[];
+  readonly authorities?: readonly AuthoritySpec[];
+  readonly certificates?: readonly CertificateSpec[];
+  readonly keyPairs?: readonly KeyPairSpec[];
+  readonly secrets?: readonly SecretSpec[];
+  readonly files?: readonly FileSpec[];
+  /** Directories that must exist, with mode and owner. */
+  readonly directories?: readonly DirectorySpec[];
+  readonly process?: ProcessSpec;
+}
+
+export interface DirectorySpec {
+  readonly path: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}

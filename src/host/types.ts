@@ -1,0 +1,19 @@
+/** One thing about the machine itself that a node needs; recorded before it is changed, undone by reset. */
+export type HostSetting =
+  /** A kernel module, best effort: it may be built in, or loading may be forbidden. */
+  | { readonly type: 'module'; readonly name: string }
+  /** `net.ipv4.ip_forward` = `1`. With `isOptional`, a missing or read-only key is no error. */
+  | {
+      readonly type: 'sysctl';
+      readonly key: string;
+      readonly value: string;
+      readonly isOptional?: boolean;
+    }
+  /** A symbolic link, made only where nothing is. */
+  | { readonly type: 'link'; readonly path: string; readonly target: string }
+  /** Mount propagation that kubelet needs: `mount --make-rshared`. */
+  | { readonly type: 'shared-mount'; readonly path: string };
+
+export type HostEvent =
+  | { readonly type: 'host-setting-changed'; readonly setting: string }
+  | { readonly type: 'host-setting-skipped'; readonly setting: string; readonly reason: string };

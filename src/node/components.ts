@@ -1,0 +1,106 @@
+import { ensureImages } from '../artifacts/images.ts';
+import { openStore } from '../artifacts/store.ts';
+import type { Logger } from '../base/logger.ts';
+import { type Clock, untilAborted } from '../base/time.ts';
+import type { Paths } from '../config/paths.ts';
+import type { KubeClient } from '../kube-client/types.ts';
+import type { Deployer } from '../stacks/deployer.ts';
+import { processComponent } from '../supervisor/process.ts';
+import type { Component } from '../supervisor/types.ts';
+import type { TunnelServer } from '../tunnel/tunnel-server.ts';
+import type { NodeEvent } from './events.ts';
+import { logThreshold } from './log-threshold.ts';
+import { loopComponent } from './loop-component.ts';
+import type { NodePlan } from './plan-types.ts';
+
+export interface NodeParts {
+  readonly plan: NodePlan;
+  readonly paths: Paths;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly isDebug: boolean;
+  readonly client: KubeClient;
+  readonly deployer: Deployer;
+  readonly tunnel: TunnelServer;
+  readonly onEvent: (event: NodeEvent) => void;
+}
+
+/** Name under which this data directory's processes are found again after a crash of the supervisor. */
+export function instanceOf(paths: Paths): string {
+  return paths.dataDir;
+}
+
+export function pidDir(paths: Paths): string {
+  return `${paths.runDir}/pids`;
+}
+
+/** The plan's processes, and what runs inside this one: tunnel, image import, deployer. */
+export function controllerParts(parts: NodeParts): Component[] {
+  return [
+    parts.tunnel,
+    ...parts.plan.processes.map((spec) =>
+      processComponent(spec, {
+        logDir: parts.paths.logDir,
+        pidDir: pidDir(parts.paths),
+        instance: instanceOf(parts.paths),
+        logger: logThreshold(parts.logger, parts.isDebug ? 'trace' : 'warn'),
+        clock: parts.clock,
+      }),
+    ),
+    ...(parts.plan.runsWorkloads ? [imagesComponent(parts)] : []),
+    loopComponent({
+      name: 'deployer',
+      // Pods that are there before their images would be pulled from a registry, or fail and back off.
+      dependsOn: ['kube-apiserver', ...(parts.plan.runsWorkloads ? ['images'] : [])],
+      clock: parts.clock,
+      run: (signal) => parts.deployer.run(signal),
+    }),
+  ];
+}
+
+/** Imports what containerd does not have, once per start; ends with it. */
+function imagesComponent(parts: NodeParts): Component {
+  const { plan, paths } = parts;
+  return oneShotComponent({
+    name: 'images',
+    dependsOn: ['containerd'],
+    clock: parts.clock,
+    run: async (signal) => {
+      const store = await openStore(paths.storeDir);
+      await ensureImages(plan.images, {
+        store,
+        containerd: {
+          socket: paths.containerdSocket,
+          ctr: `${paths.binDir}/ctr`,
+          root: paths.containerdDir,
+        },
+        stateFile: `${paths.stateDir}/images.json`,
+        onEvent: parts.onEvent,
+        signal,
+      });
+    },
+  });
+}
+
+interface OneShotOptions {
+  readonly name: string;
+  readonly dependsOn: readonly string[];
+  readonly clock: Clock;
+  readonly run: (signal: AbortSignal) => Promise<void>;
+}
+
+/** Work that is done once: ready when it is done, tried again when it fails, and kept as "running" until stopped. */
+function oneShotComponent(options: OneShotOptions): Component {
+  const done = Promise.withResolvers<void>();
+  return loopComponent({
+    name: options.name,
+    dependsOn: options.dependsOn,
+    clock: options.clock,
+    run: async (signal) => {
+      await options.run(signal);
+      done.resolve();
+      await untilAborted(signal);
+    },
+    ready: () => done.promise,
+  });
+}

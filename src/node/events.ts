@@ -1,0 +1,31 @@
+import type { ArtifactEvent } from '../artifacts/types.ts';
+import type { HostEvent } from '../host/types.ts';
+import type { PkiEvent } from '../pki/types.ts';
+import type { StackEvent } from '../stacks/types.ts';
+import type { SupervisorEvent } from '../supervisor/types.ts';
+
+/** One line of progress that the person at the terminal sees: begun, then done or failed. */
+export type StepEvent =
+  | { readonly type: 'step-started'; readonly step: string }
+  | {
+      readonly type: 'step-finished';
+      readonly step: string;
+      readonly elapsedMs: number;
+      readonly detail?: string;
+    }
+  | { readonly type: 'step-failed'; readonly step: string; readonly elapsedMs: number };
+
+export type NodeEvent =
+  | StepEvent
+  | ArtifactEvent
+  | PkiEvent
+  | HostEvent
+  | SupervisorEvent
+  | StackEvent
+  | { readonly type: 'file-written'; readonly path: string; readonly change: 'created' | 'updated' }
+  /** Milliseconds are counted from the start of the command. */
+  | { readonly type: 'components-ready'; readonly nodeName: string; readonly elapsedMs: number }
+  /** The node itself or an addon is Ready for the first time. */
+  | { readonly type: 'ready'; readonly name: string; readonly elapsedMs: number }
+  | { readonly type: 'cluster-ready'; readonly elapsedMs: number }
+  | { readonly type: 'stopping'; readonly reason: string };

@@ -1,0 +1,156 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, statfs, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { readTextIfExists } from '../base/files.ts';
+import { renderIpv4 } from '../base/ip.ts';
+import type { HostAddress, HostFacts } from '../config/host-facts.ts';
+import { probeNegativeOomScore } from './oom-probe.ts';
+
+const run = promisify(execFile);
+
+/** `f_type` of cgroup2 in statfs(2): the test that kubelet and runc use themselves. */
+const cgroup2Magic = 0x63677270;
+
+/** Reads everything about the machine that planning needs. Effects: starts `nft`, `iptables` and one `sleep`. */
+export async function gatherHostFacts(): Promise<HostFacts> {
+  const [meminfo, machineId, cgroup, route, resolvConf, etcdUser] = await Promise.all([
+    readFile('/proc/meminfo', 'utf8'),
+    readTextIfExists('/etc/machine-id'),
+    statfs('/sys/fs/cgroup'),
+    readTextIfExists('/proc/net/route'),
+    findResolvConf(),
+    findUser('etcd'),
+  ]);
+  const [nft, iptables, allowsNegativeOomScore] = await Promise.all([
+    commandOutput('nft', ['--version']),
+    commandOutput('iptables', ['--version']),
+    probeNegativeOomScore(),
+  ]);
+  const gateway = route === undefined ? undefined : parseDefaultGateway(route);
+  return {
+    hostname: os.hostname(),
+    machineId: (machineId ?? '').trim(),
+    arch: process.arch === 'arm64' ? 'arm64' : 'amd64',
+    memoryBytes: meminfoBytes(meminfo, 'MemTotal'),
+    cpus: os.availableParallelism(),
+    cgroupVersion: Number(cgroup.type) === cgroup2Magic ? 'v2' : 'v1',
+    isSystemd: (await readTextIfExists('/proc/1/comm'))?.trim() === 'systemd',
+    addresses: orderAddresses(readAddresses(), gateway?.interface),
+    ...(gateway === undefined ? {} : { defaultGateway: gateway.address }),
+    ...(etcdUser === undefined ? {} : { etcdUser }),
+    resolvConf,
+    hasNftables: nft !== undefined && isNftUsable(nft),
+    hasIptables: iptables !== undefined,
+    allowsNegativeOomScore,
+    allowsConntrackSysctls: await canWriteConntrackMax(),
+    swapBytes: meminfoBytes(meminfo, 'SwapTotal'),
+  };
+}
+
+/** kube-proxy's nftables mode needs nft 1.0.1. @see https://kubernetes.io/docs/reference/networking/virtual-ips/#proxy-mode-nftables */
+export function isNftUsable(versionOutput: string): boolean {
+  const match = /v(\d+)\.(\d+)\.(\d+)/.exec(versionOutput);
+  if (match === null) return false;
+  const [major = 0, minor = 0, patch = 0] = match.slice(1).map(Number);
+  return major > 1 || (major === 1 && (minor > 0 || patch >= 1));
+}
+
+/** The gateway and interface of the default route in `/proc/net/route`. */
+export function parseDefaultGateway(
+  text: string,
+): { interface: string; address: string } | undefined {
+  for (const line of text.split('\n').slice(1)) {
+    const [name, destination, gateway, , , , , mask] = line.split('\t');
+    if (name === undefined || destination !== '00000000' || mask !== '00000000') continue;
+    const bytes = Buffer.from(gateway ?? '', 'hex');
+    if (bytes.length === 4) return { interface: name, address: renderIpv4(bytes.readUInt32LE(0)) };
+  }
+  return undefined;
+}
+
+/** The value of a `/proc/meminfo` line in bytes; 0 when it is missing. */
+export function meminfoBytes(text: string, key: string): number {
+  const match = new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(text);
+  return Number(match?.[1] ?? 0) * 1024;
+}
+
+function readAddresses(): HostAddress[] {
+  return Object.entries(os.networkInterfaces()).flatMap(([name, entries]) =>
+    (entries ?? [])
+      .filter((entry) => entry.family === 'IPv4' && !entry.internal)
+      .map((entry) => ({
+        interface: name,
+        address: entry.address,
+        prefix: Number(entry.cidr?.split('/')[1] ?? 32),
+      })),
+  );
+}
+
+/** The default route's interface first; what containers and the cluster made last. */
+function orderAddresses(addresses: HostAddress[], preferred: string | undefined): HostAddress[] {
+  const rank = (entry: HostAddress) =>
+    entry.interface === preferred
+      ? 0
+      : /^(kube-|cni|veth|docker|br-|virbr|flannel|cali)/.test(entry.interface)
+        ? 2
+        : 1;
+  return addresses.toSorted((a, b) => rank(a) - rank(b));
+}
+
+/** Pods need nameservers that they can reach: a loopback resolver of systemd has its real list elsewhere. */
+async function findResolvConf(): Promise<HostFacts['resolvConf']> {
+  const candidates = ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf'];
+  for (const candidate of candidates) {
+    const nameservers = parseNameservers((await readTextIfExists(candidate)) ?? '').filter(
+      (address) => !address.startsWith('127.') && address !== '::1',
+    );
+    if (nameservers.length > 0) return { path: candidate, nameservers };
+  }
+  return { path: '', nameservers: [] };
+}
+
+function parseNameservers(text: string): string[] {
+  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1] ?? '');
+}
+
+async function findUser(name: string): Promise<{ uid: number; gid: number } | undefined> {
+  const passwd = (await readTextIfExists('/etc/passwd')) ?? '';
+  const line = passwd.split('\n').find((entry) => entry.startsWith(`${name}:`));
+  const [, , uid, gid] = line?.split(':') ?? [];
+  return uid === undefined || gid === undefined
+    ? undefined
+    : { uid: Number(uid), gid: Number(gid) };
+}
+
+async function commandOutput(
+  command: string,
+  args: readonly string[],
+): Promise<string | undefined> {
+  try {
+    return (await run(command, [...args], { timeout: 10_000 })).stdout;
+  } catch {
+    // Not there, or not usable: either way planning must not count on it.
+    return undefined;
+  }
+}
+
+/** Outside the first network namespace the file is there and refuses, or is not there at all. */
+async function canWriteConntrackMax(): Promise<boolean> {
+  const file = '/proc/sys/net/netfilter/nf_conntrack_max';
+  const current = await readTextIfExists(file);
+  if (current === undefined) return false;
+  try {
+    await writeFile(file, current);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a directory can be made and written: a read-only or full disk is found before anything starts. */
+export async function probeWritable(directory: string): Promise<void> {
+  const probe = await mkdtemp(path.join(directory, '.probe-'));
+  await rm(probe, { recursive: true });
+}

@@ -1,0 +1,157 @@
+import { addons } from '../addons/index.ts';
+import { imageArtifact, imageReference } from '../artifacts/catalog.ts';
+import type { ArtifactSpec, ExecutableArtifact, ImageArtifact } from '../artifacts/types.ts';
+import type { FileSpec } from '../base/files.ts';
+import { nthAddress, parseCidr } from '../base/ip.ts';
+import { controllerComponents } from '../components/index.ts';
+import { ports } from '../components/layout.ts';
+import type { ComponentPlan, DirectorySpec, PlanContext } from '../components/types.ts';
+import type { HostFacts } from '../config/host-facts.ts';
+import type { Paths } from '../config/paths.ts';
+import type { ClusterConfig } from '../config/types.ts';
+import type { HostSetting } from '../host/types.ts';
+import type { ManifestStack } from '../stacks/types.ts';
+import type { NodePlan } from './plan-types.ts';
+
+export interface PlanOptions {
+  readonly config: ClusterConfig;
+  readonly host: HostFacts;
+  readonly paths: Paths;
+  readonly runsWorkloads: boolean;
+}
+
+/** The plan of a controller. Pure: equal options give an equal plan. */
+export function planController(options: PlanOptions): NodePlan {
+  const context = planContext(options);
+  const parts = controllerComponents
+    .filter((component) => component.isPlanned(context))
+    .map((component) => component.plan(context));
+  return {
+    role: 'controller',
+    nodeName: context.nodeName,
+    nodeAddress: context.nodeAddress,
+    runsWorkloads: context.runsWorkloads,
+    artifacts: mergeArtifacts(parts.flatMap((part) => part.artifacts ?? [])),
+    images: planImages(context),
+    hostSettings: planHostSettings(context),
+    pki: {
+      authorities: parts.flatMap((part) => part.authorities ?? []),
+      certificates: parts.flatMap((part) => part.certificates ?? []),
+      keyPairs: parts.flatMap((part) => part.keyPairs ?? []),
+      secrets: parts.flatMap((part) => part.secrets ?? []),
+    },
+    directories: planDirectories(context, parts),
+    files: mergeFiles(parts.flatMap((part) => part.files ?? [])),
+    processes: parts.flatMap((part) => (part.process === undefined ? [] : [part.process])),
+    tunnel: { socketPath: context.paths.tunnelSocket, kubeletPort: ports.kubelet },
+    ...(context.runsWorkloads && context.config.spec.network.provider === 'kube-router'
+      ? { cniConfigFile: `${context.paths.cniConfDir}/10-kuberouter.conflist` }
+      : {}),
+    stacks: planStacks(context),
+  };
+}
+
+/** Merges files of all components. @throws Error when two components want different contents for one path. */
+export function mergeFiles(files: readonly FileSpec[]): FileSpec[] {
+  const byPath = new Map<string, FileSpec>();
+  for (const file of files) {
+    const known = byPath.get(file.path);
+    if (known !== undefined && JSON.stringify(known) !== JSON.stringify(file)) {
+      throw new Error(`Two components want different contents for ${file.path}`);
+    }
+    byPath.set(file.path, file);
+  }
+  return [...byPath.values()];
+}
+
+function planContext(options: PlanOptions): PlanContext {
+  const { config, host } = options;
+  const { api, node } = config.spec;
+  return {
+    config,
+    host,
+    paths: options.paths,
+    nodeName: node.name === '' ? host.hostname.toLowerCase() : node.name,
+    nodeAddress: api.address === '' ? (host.addresses[0]?.address ?? '127.0.0.1') : api.address,
+    runsWorkloads: options.runsWorkloads,
+  };
+}
+
+/** One entry per component, with the executables of everyone who asked. */
+function mergeArtifacts(artifacts: readonly ArtifactSpec[]): ArtifactSpec[] {
+  const merged = new Map<string, ExecutableArtifact>();
+  for (const artifact of artifacts) {
+    if (artifact.kind !== 'executable') continue;
+    const known = merged.get(artifact.name);
+    const members = [...(known?.members ?? []), ...artifact.members];
+    const unique = new Map(members.map((member) => [member.path, member]));
+    merged.set(artifact.name, { ...artifact, members: [...unique.values()] });
+  }
+  return [...merged.values()];
+}
+
+function planImages(context: PlanContext): ImageArtifact[] {
+  if (!context.runsWorkloads) return [];
+  const { network, addons: wanted } = context.config.spec;
+  const { arch } = context.host;
+  return [
+    imageArtifact('pause', arch),
+    ...(network.provider === 'kube-router' ? [imageArtifact('kube-router', arch)] : []),
+    ...(wanted.coredns.enabled ? [imageArtifact('coredns', arch)] : []),
+    ...(wanted.metricsServer.enabled ? [imageArtifact('metrics-server', arch)] : []),
+  ];
+}
+
+function planDirectories(context: PlanContext, parts: readonly ComponentPlan[]): DirectorySpec[] {
+  const { paths } = context;
+  const own = { uid: 0, gid: 0 };
+  return [
+    // Others may pass through but not list: etcd's user must reach its keys and data.
+    { path: paths.dataDir, mode: 0o711, ...own },
+    { path: paths.pkiDir, mode: 0o711, ...own },
+    { path: paths.etcDir, mode: 0o700, ...own },
+    { path: paths.manifestsDir, mode: 0o700, ...own },
+    { path: paths.stateDir, mode: 0o700, ...own },
+    { path: paths.runDir, mode: 0o711, ...own },
+    { path: paths.logDir, mode: 0o700, ...own },
+    ...parts.flatMap((part) => part.directories ?? []),
+  ];
+}
+
+/** kube-proxy and kube-router leave forwarding to the machine's owner: that is us (design §11.12). */
+function planHostSettings(context: PlanContext): HostSetting[] {
+  if (!context.runsWorkloads) return [];
+  return [
+    { type: 'module', name: 'overlay' },
+    { type: 'module', name: 'br_netfilter' },
+    { type: 'module', name: 'nf_conntrack' },
+    { type: 'sysctl', key: 'net.ipv4.ip_forward', value: '1' },
+    { type: 'sysctl', key: 'net.ipv4.conf.all.forwarding', value: '1' },
+    { type: 'sysctl', key: 'net.bridge.bridge-nf-call-iptables', value: '1', isOptional: true },
+    { type: 'shared-mount', path: '/' },
+    {
+      type: 'link',
+      // cAdvisor in kubelet looks for containerd only here.
+      path: '/run/containerd/containerd.sock',
+      target: context.paths.containerdSocket,
+    },
+  ];
+}
+
+function planStacks(context: PlanContext): ManifestStack[] {
+  const services = parseCidr(context.config.spec.network.serviceCIDR);
+  if (services === undefined) throw new Error('the configuration was validated');
+  const addonContext = {
+    config: context.config,
+    images: {
+      coredns: imageReference('coredns'),
+      kubeRouter: imageReference('kube-router'),
+      metricsServer: imageReference('metrics-server'),
+    },
+    clusterDns: nthAddress(services, 10),
+    hasUpstreamNameserver: context.host.resolvConf.nameservers.length > 0,
+  };
+  return addons
+    .filter((addon) => addon.isEnabled(context.config))
+    .map((addon) => addon.planStack(addonContext));
+}

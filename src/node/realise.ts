@@ -1,0 +1,108 @@
+import { chmod, chown, mkdir } from 'node:fs/promises';
+import { createBundleSource } from '../artifacts/bundle.ts';
+import { ensureArtifacts } from '../artifacts/ensure-artifacts.ts';
+import { openStore } from '../artifacts/store.ts';
+import { UserError } from '../base/errors.ts';
+import { ensureFile, fillSecrets, readTextIfExists } from '../base/files.ts';
+import type { Clock } from '../base/time.ts';
+import type { DirectorySpec } from '../components/types.ts';
+import type { Paths } from '../config/paths.ts';
+import { ensureHostSettings } from '../host/ensure-host-settings.ts';
+import { ensurePki } from '../pki/ensure-pki.ts';
+import type { NodeEvent } from './events.ts';
+import type { NodePlan } from './plan-types.ts';
+
+export interface RealiseOptions {
+  readonly paths: Paths;
+  readonly clock: Clock;
+  readonly bundle?: string;
+  readonly trustBundle?: string;
+  readonly onEvent: (event: NodeEvent) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Makes everything of a plan true that is not a process: directories, executables, host settings, keys and
+ * certificates, files. Every step is idempotent; after a kill at any point the next run completes it.
+ */
+export async function realisePlan(plan: NodePlan, options: RealiseOptions): Promise<void> {
+  const { onEvent, signal } = options;
+  const step = stepper(onEvent, options.clock);
+  await ensureDirectories(plan.directories);
+  await step('components', () => realiseArtifacts(plan, options));
+  signal.throwIfAborted();
+  await step('machine settings', () =>
+    ensureHostSettings(plan.hostSettings, { recordFile: hostRecordFile(options.paths), onEvent }),
+  );
+  await step('keys and certificates', () => ensurePki(plan.pki, { clock: options.clock, onEvent }));
+  signal.throwIfAborted();
+  await step('configuration files', () => realiseFiles(plan, options));
+}
+
+/** Where changes of the machine are recorded, for `reset`. */
+export function hostRecordFile(paths: Paths): string {
+  return `${paths.stateDir}/host-settings.json`;
+}
+
+/** Reports the begin and the end of each step. */
+export function stepper(onEvent: (event: NodeEvent) => void, clock: Clock) {
+  return async (step: string, work: () => Promise<unknown>): Promise<void> => {
+    const startedAt = clock.now();
+    onEvent({ type: 'step-started', step });
+    try {
+      await work();
+    } catch (error) {
+      onEvent({ type: 'step-failed', step, elapsedMs: clock.now() - startedAt });
+      throw error;
+    }
+    onEvent({ type: 'step-finished', step, elapsedMs: clock.now() - startedAt });
+  };
+}
+
+async function realiseArtifacts(plan: NodePlan, options: RealiseOptions): Promise<void> {
+  const { onEvent, signal, bundle, trustBundle } = options;
+  const store = await openStore(options.paths.storeDir);
+  const sources =
+    bundle === undefined
+      ? []
+      : [
+          createBundleSource({
+            path: bundle,
+            store,
+            onEvent,
+            ...(trustBundle === undefined ? {} : { trustBundle }),
+          }),
+        ];
+  await ensureArtifacts([...plan.artifacts, ...plan.images], { store, sources, onEvent, signal });
+}
+
+/** Makes directories with mode and owner, also where they exist already. */
+export async function ensureDirectories(directories: readonly DirectorySpec[]): Promise<void> {
+  for (const directory of directories) {
+    await mkdir(directory.path, { recursive: true, mode: directory.mode });
+    await chmod(directory.path, directory.mode);
+    await chown(directory.path, directory.uid, directory.gid);
+  }
+}
+
+async function realiseFiles(plan: NodePlan, options: RealiseOptions): Promise<void> {
+  const secrets = new Map<string, string>();
+  for (const secret of plan.pki.secrets) {
+    secrets.set(secret.name, ((await readTextIfExists(secret.file)) ?? '').trim());
+  }
+  for (const file of plan.files) {
+    const content = fillSecrets(file.content, (name) => requireSecret(secrets, name));
+    const change = await ensureFile({ ...file, content });
+    if (change !== 'unchanged') options.onEvent({ type: 'file-written', path: file.path, change });
+  }
+}
+
+function requireSecret(secrets: ReadonlyMap<string, string>, name: string): string {
+  const secret = secrets.get(name);
+  if (secret !== undefined && secret !== '') return secret;
+  throw new UserError({
+    what: 'write configuration files',
+    why: `the secret ${name} is missing or empty`,
+    fix: 'restore the pki directory from a backup',
+  });
+}

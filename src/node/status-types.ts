@@ -1,0 +1,33 @@
+import type { CertificateStatus } from '../pki/types.ts';
+import type { StackStatus } from '../stacks/types.ts';
+import type { ComponentStatus } from '../supervisor/types.ts';
+import type { TunnelStatus } from '../tunnel/types.ts';
+import type { Readiness } from './cluster-readiness.ts';
+
+/** What `mini-k8s status -o json` prints. */
+export interface NodeStatus {
+  readonly version: string;
+  readonly kubernetesVersion: string;
+  readonly node: {
+    readonly name: string;
+    readonly role: string;
+    readonly address: string;
+    readonly isReady: boolean;
+    readonly message: string;
+  };
+  readonly supervisor: {
+    readonly pid: number;
+    /** ISO 8601. */
+    readonly startedAt: string;
+    readonly anonymousBytes?: number;
+    readonly dataDir: string;
+    /** `upstream` or `source`, as the components in use were made. */
+    readonly builtFrom: string;
+    readonly kubeProxyMode?: string;
+  };
+  readonly components: readonly ComponentStatus[];
+  readonly addons: readonly Readiness[];
+  readonly stacks: readonly StackStatus[];
+  readonly certificates: readonly CertificateStatus[];
+  readonly tunnel: TunnelStatus;
+}

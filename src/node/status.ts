@@ -1,0 +1,81 @@
+import { readFile } from 'node:fs/promises';
+import { componentVersion } from '../artifacts/catalog.ts';
+import { openStore, readStoreIndex } from '../artifacts/store.ts';
+import type { Clock } from '../base/time.ts';
+import type { KubeClient } from '../kube-client/types.ts';
+import { certificateStatuses } from '../pki/certificate-statuses.ts';
+import type { Deployer } from '../stacks/deployer.ts';
+import type { ComponentStatus } from '../supervisor/types.ts';
+import type { TunnelServer } from '../tunnel/tunnel-server.ts';
+import { readClusterReadiness } from './cluster-readiness.ts';
+import { meminfoBytes } from './host-facts.ts';
+import type { PreparedNode } from './prepare.ts';
+import type { NodeStatus } from './status-types.ts';
+
+export interface StatusSources {
+  readonly node: PreparedNode;
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly deployer: Deployer;
+  readonly tunnel: TunnelServer;
+  readonly components: () => readonly ComponentStatus[];
+}
+
+/** How long the API may take before status goes without it, milliseconds. */
+const apiTimeoutMs = 5_000;
+
+/** Reads the whole status at each call; nothing is kept in between. */
+export function statusReader(sources: StatusSources): () => Promise<NodeStatus> {
+  return async () => {
+    const { plan, paths } = sources.node;
+    const [readiness, certificates, builtFrom, anonymousBytes] = await Promise.all([
+      readClusterReadiness(
+        sources.client,
+        { nodeName: plan.runsWorkloads ? plan.nodeName : undefined, stacks: plan.stacks },
+        AbortSignal.timeout(apiTimeoutMs),
+      ),
+      certificateStatuses(plan.pki, sources.clock),
+      readBuiltFrom(paths.storeDir),
+      readOwnAnonymousBytes(),
+    ]);
+    return {
+      version: sources.version,
+      kubernetesVersion: componentVersion('kubernetes'),
+      node: {
+        name: plan.nodeName,
+        role: plan.role,
+        address: plan.nodeAddress,
+        isReady: readiness.node?.isReady ?? true,
+        message: readiness.node?.message ?? 'runs no workloads',
+      },
+      supervisor: {
+        pid: process.pid,
+        startedAt: new Date(sources.startedAt).toISOString(),
+        anonymousBytes,
+        dataDir: paths.dataDir,
+        builtFrom,
+      },
+      components: sources.components(),
+      addons: readiness.addons,
+      stacks: sources.deployer.status(),
+      certificates,
+      tunnel: sources.tunnel.status(),
+    };
+  };
+}
+
+async function readOwnAnonymousBytes(): Promise<number> {
+  return meminfoBytes(await readFile('/proc/self/smaps_rollup', 'utf8'), 'Anonymous');
+}
+
+/** `source` when any component in the store was built by the user (design §6). */
+async function readBuiltFrom(storeDir: string): Promise<string> {
+  const index = await readStoreIndex(await openStore(storeDir));
+  const isFromSource = index.manifests.some(
+    (entry) => entry.annotations?.['mini-k8s.io/built-from'] === 'source',
+  );
+  return isFromSource ? 'source' : 'upstream';
+}

@@ -1,0 +1,75 @@
+import type { Socket } from 'node:net';
+import { errorCode, errorMessage } from '../base/errors.ts';
+import type { RouteDecision } from './types.ts';
+
+/** Opens a TCP connection to an IPv4 address; returns at once, as `net.connect` does. Must allow half-open sockets. */
+export type Dial = (address: string, port: number) => Socket;
+
+/** A status line that is not 200. */
+export interface Refusal {
+  readonly status: number;
+  readonly reason: string;
+}
+
+export type DialOutcome =
+  | { readonly type: 'connected'; readonly socket: Socket }
+  | { readonly type: 'failed'; readonly refusal: Refusal };
+
+type DialDecision = Extract<RouteDecision, { type: 'dial' }>;
+
+export interface DialOptions {
+  readonly dial: Dial;
+  readonly timeoutMs: number;
+  /** Ends the attempt early. */
+  readonly signal: AbortSignal;
+}
+
+/** Connects within `timeoutMs`, or says in operators' words why not. Never rejects. */
+export function dialTarget(decision: DialDecision, options: DialOptions): Promise<DialOutcome> {
+  return new Promise((resolve) => {
+    const socket = options.dial(decision.address, decision.port);
+    const finish = (outcome: DialOutcome) => {
+      clearTimeout(timer);
+      options.signal.removeEventListener('abort', onAbort);
+      socket.off('connect', onConnect);
+      if (outcome.type === 'failed') socket.destroy();
+      resolve(outcome);
+    };
+    const fail = (code: string) =>
+      finish({ type: 'failed', refusal: describeDialFailure(decision, code, options.timeoutMs) });
+    const onConnect = () => finish({ type: 'connected', socket });
+    const onAbort = () => fail('ECANCELED');
+    const timer = setTimeout(() => fail('ETIMEDOUT'), options.timeoutMs);
+    options.signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('connect', onConnect);
+    // Stays for the life of the socket: later errors arrive as `close` too, which the relay handles.
+    socket.on('error', (error) => fail(errorCode(error) ?? errorMessage(error)));
+    if (options.signal.aborted) onAbort();
+  });
+}
+
+/** The status and reason phrase for a failed connect. Pure. */
+export function describeDialFailure(
+  decision: DialDecision,
+  code: string,
+  timeoutMs: number,
+): Refusal {
+  const { subject } = decision;
+  switch (code) {
+    case 'ECONNREFUSED':
+      return {
+        status: 502,
+        reason: `${subject} refuses connections on ${decision.address}:${decision.port}`,
+      };
+    case 'ETIMEDOUT':
+      return { status: 504, reason: `${subject} did not answer within ${timeoutMs / 1000} s` };
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return { status: 502, reason: `no route to ${subject} (${code})` };
+    case 'EMFILE':
+    case 'ENFILE':
+      return { status: 503, reason: `tunnel is out of file descriptors, cannot reach ${subject}` };
+    default:
+      return { status: 502, reason: `cannot connect to ${subject}: ${code}` };
+  }
+}
