@@ -99,10 +99,11 @@ export async function completeImport(state: BundleImport): Promise<readonly Desc
       throw missing(state, entry, `manifest of ${describeContent(entryContent(entry))}`);
     }
   }
-  for (const blob of neededBlobs(state) ?? []) {
+  const needed = neededBlobs(state) ?? [];
+  for (const blob of needed) {
     if (!(await hasBlob(state.store.directory, blob))) throw missing(state, blob, blob.description);
   }
-  const wanted = new Set([...(neededBlobs(state) ?? []), ...state.index.selected].map(digestOf));
+  const wanted = new Set([...needed, ...state.index.selected].map(({ digest }) => digest));
   await removeWritten(state, (digest) => !wanted.has(digest));
   return state.index.selected;
 }
@@ -222,10 +223,6 @@ async function removeWritten(
     await rm(blobPath(state.store.directory, digest), { force: true });
     state.written.delete(digest);
   }
-}
-
-function digestOf(blob: BlobReference): string {
-  return blob.digest;
 }
 
 function pick(descriptor: Descriptor): BlobReference {

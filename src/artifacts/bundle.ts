@@ -77,7 +77,7 @@ export async function importBundle(
     store: options.store,
     origin: options.path,
     wanted: options.wanted,
-    trustBundle: options.trustBundle,
+    trustBundle: options.trustBundle?.replace(/^sha256:/, '').toLowerCase(),
     pins: options.pins ?? catalogPins,
     index: undefined,
     manifests: new Map(),
@@ -90,11 +90,11 @@ export async function importBundle(
     await readBundle(state, options);
     const entries = await completeImport(state);
     if (entries.length > 0) await commitEntries(options.store, entries);
-    await pruneStore(options.store);
   } catch (error) {
     if (!options.signal.aborted) await undoImport(state);
     throw explain(error, options);
   }
+  await pruneStore(options.store);
   options.onEvent({
     type: 'import-finished',
     source: options.path,

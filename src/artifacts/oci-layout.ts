@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory, writeFileAtomic } from '../base/files.ts';
 import {
@@ -7,6 +7,7 @@ import {
   hashBytes,
   hashFile,
   readChunks,
+  temporaryDirectory,
   writeBlob,
 } from './blobs.ts';
 import { canonicalJson } from './canonical-json.ts';
@@ -75,7 +76,10 @@ export async function createLayoutWriter(directory: string): Promise<LayoutWrite
     addBlobFromFile: (file) => addBlobFromFile(directory, file),
     addComponent: (component) => add(addComponent(directory, component)),
     addImage: (image) => add(addImage(directory, image)),
-    finish: () => writeIndex(directory, entries),
+    finish: async () => {
+      await rm(temporaryDirectory(directory), { recursive: true, force: true });
+      return await writeIndex(directory, entries);
+    },
   };
 }
 
