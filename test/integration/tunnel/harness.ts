@@ -1,0 +1,107 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { silentLogger } from '../../../src/base/logger.ts';
+import { systemClock } from '../../../src/base/time.ts';
+import {
+  createTunnelServer,
+  type TunnelServer,
+  type TunnelServerOptions,
+} from '../../../src/tunnel/tunnel-server.ts';
+import type { RouteDecision } from '../../../src/tunnel/types.ts';
+
+/** A tunnel server on a socket of its own and the targets it may reach; `close()` ends all of them. */
+export interface Harness {
+  readonly socketPath: string;
+  readonly directory: string;
+  readonly tunnel: TunnelServer;
+  readonly running: Awaited<ReturnType<TunnelServer['start']>>;
+  close(): Promise<void>;
+}
+
+export async function startHarness(
+  route: (host: string, port: number) => RouteDecision,
+  options: Partial<TunnelServerOptions> = {},
+): Promise<Harness> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'mini-k8s-tunnel-'));
+  const socketPath = path.join(directory, 'run', 'tunnel.sock');
+  const tunnel = createTunnelServer({
+    socketPath,
+    routes: { route },
+    logger: silentLogger,
+    clock: systemClock,
+    ...options,
+  });
+  const running = await tunnel.start(AbortSignal.timeout(60_000));
+  return {
+    socketPath,
+    directory,
+    tunnel,
+    running,
+    close: async () => {
+      await running.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A TCP server on loopback that hands each connection to `serve`; half-open allowed, errors ignored. */
+export async function startTarget(
+  serve: (socket: Socket) => void,
+): Promise<{ port: number; sockets: Set<Socket>; server: Server; close(): Promise<void> }> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.once('close', () => sockets.delete(socket));
+    serve(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return {
+    port: address.port,
+    sockets,
+    server,
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** A client as kube-apiserver is one: connects and sends the CONNECT header. */
+export async function openClient(socketPath: string, request: string): Promise<Client> {
+  const socket = connect({ path: socketPath, allowHalfOpen: true });
+  const client: Client = { socket, received: Buffer.alloc(0), hasEnded: false };
+  socket.on('error', () => {});
+  socket.on('data', (chunk: Buffer) => {
+    client.received = Buffer.concat([client.received, chunk]);
+  });
+  socket.on('end', () => {
+    client.hasEnded = true;
+  });
+  await once(socket, 'connect');
+  if (request !== '') socket.write(request);
+  return client;
+}
+
+export interface Client {
+  readonly socket: Socket;
+  received: Buffer;
+  hasEnded: boolean;
+}
+
+export function connectTo(host: string, port: number): string {
+  return `CONNECT ${host}:${port} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`;
+}
+
+export const established = 'HTTP/1.1 200 Connection Established\r\n\r\n';
+
+export function dialLoopback(port: number): RouteDecision {
+  return { type: 'dial', address: '127.0.0.1', port, subject: `target ${port}` };
+}
