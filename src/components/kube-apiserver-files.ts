@@ -156,6 +156,7 @@ function auditPolicy(context: PlanContext): unknown {
         'system:kube-scheduler',
         'system:kube-proxy',
         'system:apiserver',
+        'mini-k8s',
       ],
       verbs: ['get', 'list', 'watch'],
     },

@@ -1,3 +1,4 @@
+import { KubeApiError } from './errors.ts';
 import type { ListOptions, ObjectRef, ResourceType } from './types.ts';
 
 /** `/api/v1` or `/apis/apps/v1`: where an API version is served and describes itself. */
@@ -17,14 +18,28 @@ export function collectionPath(resource: ResourceType, namespace?: string): stri
 
 /**
  * One object, optionally one of its subresources.
+ * @throws KubeApiError 422 for a name that would lead to another place, such as the whole collection.
  * @throws Error when a namespaced resource is named without its namespace: a mistake of the caller.
  */
 export function objectPath(ref: ObjectRef, subresource?: string): string {
   if (ref.resource.namespaced && ref.namespace === undefined) {
     throw new Error(`${ref.resource.kind} ${ref.name} needs a namespace`);
   }
+  for (const name of [ref.name, ...(ref.namespace === undefined ? [] : [ref.namespace])]) {
+    if (!isPathSegment(name)) throw invalidNameError(ref.resource.kind, name);
+  }
   const tail = subresource === undefined ? '' : `/${subresource}`;
   return `${collectionPath(ref.resource, ref.namespace)}/${encodeURIComponent(ref.name)}${tail}`;
+}
+
+/** @see https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#path-segment-names */
+function isPathSegment(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..' && !/[/%]/.test(name);
+}
+
+function invalidNameError(kind: string, name: string): KubeApiError {
+  const message = `${kind} "${name}": Invalid value: not a valid name`;
+  return new KubeApiError({ code: 422, reason: 'Invalid', message });
 }
 
 /** The query of a list or watch, without the question mark; empty when there is none. */

@@ -36,36 +36,31 @@ export interface Transport {
 export function createTransport(options: TransportOptions): Transport {
   const agents = createAgentSource(options);
   const { server, requestTimeoutMs, maxResponseBytes } = options;
+  const connection: Connection = { options, agents, idleTimeoutMs: 0 };
   return {
     async send(kubeRequest) {
-      const deadline = new AbortController();
-      const timer = setTimeout(
-        () => deadline.abort(timeoutError(requestTimeoutMs)),
-        requestTimeoutMs,
-      );
       const { signal } = kubeRequest;
-      const both =
-        signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]);
+      // Not AbortSignal.any: a signal that lives as long as the process must not collect what waits for it.
+      const bounded = new AbortController();
+      const forward = () => bounded.abort();
+      const timer = setTimeout(forward, requestTimeoutMs);
+      signal?.addEventListener('abort', forward);
       try {
-        const bounded = { ...kubeRequest, signal: both };
-        const response = await openWithRetry({ options, agents }, bounded, maxResponseBytes);
-        return await readBody(response, maxResponseBytes);
+        signal?.throwIfAborted();
+        const request = { ...kubeRequest, signal: bounded.signal };
+        return await readBody(await openWithRetry(connection, request), maxResponseBytes);
       } catch (error) {
         signal?.throwIfAborted();
-        throw deadline.signal.aborted
-          ? new KubeConnectionError(server, deadline.signal.reason)
-          : connectionError(server, error);
+        const isTimeout = bounded.signal.aborted;
+        throw connectionError(server, isTimeout ? timeoutError(requestTimeoutMs) : error);
       } finally {
         clearTimeout(timer);
+        signal?.removeEventListener('abort', forward);
       }
     },
     async open(kubeRequest, idleTimeoutMs) {
       try {
-        const response = await openWithRetry({ options, agents }, kubeRequest, maxResponseBytes);
-        response.socket.setTimeout(idleTimeoutMs, () =>
-          response.destroy(timeoutError(idleTimeoutMs)),
-        );
-        return response;
+        return await openWithRetry({ ...connection, idleTimeoutMs }, kubeRequest);
       } catch (error) {
         kubeRequest.signal?.throwIfAborted();
         throw connectionError(server, error);
@@ -86,6 +81,8 @@ export function connectionError(server: string, error: unknown): unknown {
 interface Connection {
   readonly options: TransportOptions;
   readonly agents: AgentSource;
+  /** Silence within an answer that ends it, milliseconds; 0: the request's own time-out does. */
+  readonly idleTimeoutMs: number;
 }
 
 /**
@@ -95,7 +92,6 @@ interface Connection {
 async function openWithRetry(
   connection: Connection,
   kubeRequest: KubeRequest,
-  maxErrorBytes: number,
 ): Promise<IncomingMessage> {
   let response: IncomingMessage;
   try {
@@ -111,7 +107,7 @@ async function openWithRetry(
   }
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return response;
-  throw kubeApiErrorFrom(status, await readBody(response, maxErrorBytes));
+  throw kubeApiErrorFrom(status, await readBody(response, connection.options.maxResponseBytes));
 }
 
 async function mayRetry(
@@ -135,7 +131,7 @@ function isTlsError(error: unknown): boolean {
 }
 
 async function openOnce(
-  { options, agents }: Connection,
+  { options, agents, idleTimeoutMs }: Connection,
   kubeRequest: KubeRequest,
 ): Promise<IncomingMessage> {
   const agent = await agents.current();
@@ -148,11 +144,15 @@ async function openOnce(
       headers,
       ...(signal === undefined ? {} : { signal }),
     });
-    call.setTimeout(options.requestTimeoutMs, () =>
-      call.destroy(timeoutError(options.requestTimeoutMs)),
-    );
+    call.setTimeout(options.requestTimeoutMs);
+    let answer: IncomingMessage | undefined;
+    call.on('timeout', () => {
+      if (answer === undefined) call.destroy(timeoutError(options.requestTimeoutMs));
+      else answer.destroy(timeoutError(idleTimeoutMs));
+    });
     call.on('response', (response) => {
-      call.setTimeout(0);
+      answer = response;
+      call.setTimeout(idleTimeoutMs);
       resolve(response);
     });
     call.on('error', (error: Error & { code?: string }) => {
@@ -184,7 +184,8 @@ async function readBody(response: IncomingMessage, maxBytes: number): Promise<st
   for await (const chunk of response as AsyncIterable<Buffer>) {
     sizeBytes += chunk.length;
     if (sizeBytes > maxBytes) {
-      throw new Error(`the answer of the API server is longer than ${maxBytes} bytes`);
+      const error = new Error(`its answer is longer than ${maxBytes} bytes`);
+      throw Object.assign(error, { code: 'EMSGSIZE' });
     }
     chunks.push(chunk);
   }

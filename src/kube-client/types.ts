@@ -38,7 +38,7 @@ export interface ListOptions {
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
-  /** Ask for PartialObjectMetadata only: names, labels, managed fields left out of memory. */
+  /** Ask for the metadata only (PartialObjectMetadata): a fraction of the bytes. */
   readonly metadataOnly?: boolean;
   readonly signal?: AbortSignal;
 }

@@ -137,7 +137,7 @@ interface Status {
 }
 
 function statusOf(object: KubeObject): Status {
-  return (object['status'] ?? {}) as Status;
+  return object['status'] ?? {};
 }
 
 function judgeDeployment(object: KubeObject): string {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { componentVersion } from '../artifacts/catalog.ts';
-import { openStore, readStoreIndex } from '../artifacts/store.ts';
+import { readStoreIndex } from '../artifacts/store.ts';
 import type { Clock } from '../base/time.ts';
 import type { KubeClient } from '../kube-client/types.ts';
 import { certificateStatuses } from '../pki/certificate-statuses.ts';
@@ -73,7 +73,7 @@ async function readOwnAnonymousBytes(): Promise<number> {
 
 /** `source` when any component in the store was built by the user (design §6). */
 async function readBuiltFrom(storeDir: string): Promise<string> {
-  const index = await readStoreIndex(await openStore(storeDir));
+  const index = await readStoreIndex({ directory: storeDir });
   const isFromSource = index.manifests.some(
     (entry) => entry.annotations?.['mini-k8s.io/built-from'] === 'source',
   );

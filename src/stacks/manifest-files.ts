@@ -75,7 +75,13 @@ export async function readStackFiles(stack: StackFiles): Promise<readonly KubeOb
 
 async function lookAt(root: string, name: string): Promise<StackFiles | Stray | undefined> {
   const directory = path.join(root, name);
-  const kind = await entryKind(root, directory);
+  const kind = await entryKind(root, directory).catch((error: unknown) => {
+    if (errorCode(error) === undefined) throw error;
+    return { unreadable: errorMessage(error) };
+  });
+  if (typeof kind === 'object') {
+    return isStackName(name) ? broken(name, kind.unreadable) : { name, message: kind.unreadable };
+  }
   if (kind === 'gone') return undefined;
   if (kind === 'file') {
     if (!isManifestName(name)) return undefined;

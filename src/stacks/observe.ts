@@ -16,24 +16,28 @@ export async function observe(
 ): Promise<LiveView> {
   const objects = new Map<string, LiveObject>();
   const unlisted = new Set<string>();
+  const unserved = new Set<string>();
   for (const [kind, ref] of new Map(refs.toReversed().map((ref) => [groupKind(ref), ref]))) {
     try {
-      for (const live of await listKind(client, ref, signal)) objects.set(refKey(live.ref), live);
+      const list = await listKind(client, ref, signal);
+      if (list === undefined) unserved.add(kind);
+      for (const live of list ?? []) objects.set(refKey(live.ref), live);
     } catch (error) {
       if (!(error instanceof KubeApiError)) throw error;
-      if (error.code !== 404) unlisted.add(kind);
+      if (error.code === 404) unserved.add(kind);
+      else unlisted.add(kind);
     }
   }
-  return { objects, unlisted };
+  return { objects, unlisted, unserved };
 }
 
 async function listKind(
   client: KubeClient,
   { apiVersion, kind }: StackRef,
   signal: AbortSignal,
-): Promise<readonly LiveObject[]> {
+): Promise<readonly LiveObject[] | undefined> {
   const resource = await client.discover(apiVersion, kind, signal);
-  if (resource === undefined) return [];
+  if (resource === undefined) return undefined;
   const options = { labelSelector: stackLabel, metadataOnly: true, signal };
   const { items } = await client.list(resource, options);
   return items.map((item) => liveObject(resource, item));

@@ -41,7 +41,8 @@ export async function runPass(
   );
   const live = await observe(context.client, work.flatMap(refsOf), signal);
   for (const record of work) {
-    const { client, onEvent } = context;
+    const { client, onEvent, timing } = context;
+    const { unservedAfterMs } = timing;
     const input: SyncInput = {
       client,
       onEvent,
@@ -49,6 +50,7 @@ export async function runPass(
       live,
       owners: claims.owners,
       nowMs,
+      unservedAfterMs,
       signal,
     };
     if (!removed.has(record.name)) await syncStack(input);

@@ -7,6 +7,8 @@ export interface LiveView {
   readonly objects: ReadonlyMap<string, LiveObject>;
   /** `groupKind` of kinds that could not be listed: nothing is concluded from their absence. */
   readonly unlisted: ReadonlySet<string>;
+  /** `groupKind` of kinds that the server does not serve, for ever or until it has finished starting. */
+  readonly unserved: ReadonlySet<string>;
 }
 
 export interface PlanInput {
@@ -24,7 +26,7 @@ export interface StackPlan {
   readonly apply: readonly DesiredObject[];
   /** In the order of deletion; only what the server has with this stack's label. */
   readonly prune: readonly LiveObject[];
-  /** May be there, but its kind could not be listed: must stay in the inventory. */
+  /** May be there, but its kind could not be listed or is not served at this moment: must stay in the inventory. */
   readonly undecided: readonly StackRef[];
 }
 
@@ -42,7 +44,9 @@ export function planStack(input: PlanInput): StackPlan {
       const live = input.live.objects.get(refKey(ref));
       return live?.stack === input.desired.name ? [live] : [];
     }),
-    undecided: left.filter((ref) => input.live.unlisted.has(groupKind(ref))),
+    undecided: left.filter((ref) => {
+      return input.live.unlisted.has(groupKind(ref)) || input.live.unserved.has(groupKind(ref));
+    }),
   };
 }
 

@@ -34,6 +34,8 @@ export interface StackRecord {
   /** The message that was last told. */
   announced: string | undefined;
   attempts: number;
+  /** Since when there is something of which is not known whether it is still there; clock time. */
+  undecidedSince: number | undefined;
   /** Clock time of the next try. */
   retryAt: number | undefined;
 }
@@ -54,6 +56,7 @@ export function newRecord(name: string, origin: StackOrigin): StackRecord {
     failure: undefined,
     announced: undefined,
     attempts: 0,
+    undecidedSince: undefined,
     retryAt: undefined,
   };
 }

@@ -15,6 +15,7 @@ export interface SyncInput {
   readonly owners: ReadonlyMap<string, string>;
   /** Milliseconds, from the same clock as the record's times. */
   readonly nowMs: number;
+  readonly unservedAfterMs: number;
   readonly onEvent: (event: StackEvent) => void;
   readonly signal: AbortSignal;
 }
@@ -67,8 +68,13 @@ export async function removeStack(input: SyncInput): Promise<boolean> {
 }
 
 function planFor(input: SyncInput, desired: DesiredStack): StackPlan {
-  const { record, live, owners } = input;
-  return planStack({ desired, live, owners, applied: record.applied, inventory: record.inventory });
+  const { record, live, owners, nowMs } = input;
+  const { applied, inventory, undecidedSince } = record;
+  const isOver = undecidedSince !== undefined && nowMs - undecidedSince >= input.unservedAfterMs;
+  const view = isOver ? { ...live, unserved: new Set<string>() } : live;
+  const plan = planStack({ desired, live: view, owners, applied, inventory });
+  record.undecidedSince = plan.undecided.length === 0 ? undefined : (undecidedSince ?? nowMs);
+  return plan;
 }
 
 function refsOf(desired: DesiredStack): readonly StackRef[] {

@@ -8,6 +8,8 @@ export interface DeployerTiming {
   readonly settleMs: number;
   /** What left the user's manifests is deleted when it has been absent for this long. */
   readonly pruneAfterMs: number;
+  /** A kind that is not served for this long has no objects any more: until then its definition may be on its way. */
+  readonly unservedAfterMs: number;
 }
 
 export const defaultTiming: DeployerTiming = {
@@ -15,4 +17,5 @@ export const defaultTiming: DeployerTiming = {
   driftMs: 45_000,
   settleMs: 1_000,
   pruneAfterMs: 10_000,
+  unservedAfterMs: 60_000,
 };

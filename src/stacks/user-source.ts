@@ -86,8 +86,12 @@ async function makeFirstDirectory(
   code: string,
   known: readonly string[],
 ): Promise<void> {
-  if (code === 'ENOENT' && known.length === 0) {
+  if (code !== 'ENOENT' || known.length > 0) return;
+  try {
     await mkdir(manifestsDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    // A full or read-only disk must not keep packaged stacks from the cluster; that it is missing is told anyway.
+    if (errorCode(error) === undefined) throw error;
   }
 }
 

@@ -5,12 +5,12 @@ import type { ProbeResult, ReadinessProbe } from './types.ts';
 
 type HttpProbe = Extract<ReadinessProbe, { type: 'http' | 'https' }>;
 
-/** How much of an answer is quoted; kube-apiserver lists its failing checks at the end of a long body. */
+/** How much of an answer is quoted: its end, since a long one tends to list what failed last. */
 const quotedCharacters = 500;
 const readCharacters = 16 * 1024;
 
 /**
- * GETs the URL over a connection of its own. Ready is a status from 200 to 399, as for a kubelet's probe.
+ * GETs the URL over a connection of its own. Ready is a status from 200 to 399.
  * Certificate files are read now, so a probe also waits for files that are not there yet.
  */
 export async function probeHttp(probe: HttpProbe, limit: AbortSignal): Promise<ProbeResult> {
@@ -30,11 +30,11 @@ export async function probeHttp(probe: HttpProbe, limit: AbortSignal): Promise<P
 async function openRequest(probe: HttpProbe, signal: AbortSignal): Promise<ClientRequest> {
   if (probe.type === 'http') return requestHttp(probe.url, { agent: false, signal });
   const { request } = await import('node:https');
-  const [ca, cert, key] = await Promise.all(
-    [probe.caFile, probe.certFile, probe.keyFile].map((file) =>
-      file === undefined ? undefined : readFile(file),
-    ),
-  );
+  const [ca, cert, key] = await Promise.all([
+    readOptional(probe.caFile),
+    readOptional(probe.certFile),
+    readOptional(probe.keyFile),
+  ]);
   return request(probe.url, {
     agent: false,
     signal,
@@ -43,6 +43,10 @@ async function openRequest(probe: HttpProbe, signal: AbortSignal): Promise<Clien
     ...(key === undefined ? {} : { key }),
     ...(probe.serverName === undefined ? {} : { servername: probe.serverName }),
   });
+}
+
+async function readOptional(file: string | undefined): Promise<Buffer | undefined> {
+  return file === undefined ? undefined : readFile(file);
 }
 
 interface Answer {
