@@ -1,5 +1,12 @@
 import { run } from './cli/run.ts';
 
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    // The reader or the terminal is gone. A controller must live on, or at least stop its components in order.
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+  });
+}
+
 run(process.argv.slice(2), {
   env: process.env,
   stdout: process.stdout,

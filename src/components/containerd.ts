@@ -65,6 +65,9 @@ disabled_plugins = ${list(isSmall ? unusedPlugins : [])}
 [grpc]
   address = '${paths.containerdSocket}'
 
+[plugins.'io.containerd.internal.v1.opt']
+  path = '${paths.containerdDir}/opt'
+
 [plugins.'io.containerd.cri.v1.images']
   discard_unpacked_layers = true
   image_pull_with_sync_fs = true

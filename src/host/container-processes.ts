@@ -1,30 +1,38 @@
 import { readdir, readFile, readlink, rmdir } from 'node:fs/promises';
 import path from 'node:path';
+import { errorCode } from '../base/errors.ts';
 import { waitFor } from '../base/time.ts';
 
 /** cgroups in which kubelet and containerd put pods, at the root of a hierarchy. */
 const podCgroups = /^(kubepods|kubepods\.slice|k8s\.io)$/;
 
 export interface EndContainersOptions {
-  /** Absolute path of the shim; its processes belong to this node. */
+  /** Absolute path of the shim, without symbolic links; its processes belong to this node. */
   readonly shimExecutable: string;
 }
 
 /** Kills every shim and every process in a pod's cgroup, then removes the cgroups. Returns how many processes there were. */
 export async function endContainers(options: EndContainersOptions): Promise<number> {
   const groups = await findPodCgroups();
-  let count = 0;
+  const killed = new Set<number>();
+  let living: number[] = [];
   await waitFor(
     async () => {
-      const pids = await livingProcesses(options, groups);
-      count += pids.length;
-      for (const pid of pids) kill(pid);
-      return pids.length === 0;
+      living = await livingProcesses(options, groups);
+      for (const pid of living) {
+        kill(pid);
+        killed.add(pid);
+      }
+      return living.length === 0;
     },
-    { subject: 'containers to end', timeoutMs: 30_000 },
+    {
+      subject: 'containers to end',
+      timeoutMs: 30_000,
+      describe: () => `still there: pid ${living.join(', ')}`,
+    },
   );
   for (const group of groups.toReversed()) await removeGroup(group);
-  return count;
+  return killed.size;
 }
 
 async function livingProcesses(
@@ -72,18 +80,24 @@ async function directoriesIn(directory: string): Promise<string[]> {
 
 async function readGroup(group: string): Promise<number[]> {
   const text = await readFile(path.join(group, 'cgroup.procs'), 'utf8').catch(() => '');
-  return text.split('\n').filter(Boolean).map(Number);
+  // 0 stands for a process of another pid namespace; as a signal's target it would mean our own process group.
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map(Number)
+    .filter((pid) => pid > 0);
 }
 
 function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
-  } catch {
-    // It ended by itself.
+  } catch (error) {
+    // ESRCH: it ended by itself.
+    if (errorCode(error) !== 'ESRCH') throw error;
   }
 }
 
-/** A cgroup can be busy for a moment after its last process: another hierarchy may also be read-only. */
+/** A cgroup can be busy for a moment after its last process; a hierarchy that is read-only keeps its groups. */
 async function removeGroup(group: string): Promise<void> {
   await waitFor(
     async () =>

@@ -16,7 +16,13 @@ export interface EnsureHostOptions {
 
 /** One change of the machine, with what was there before, for `undoHostSettings`. */
 export type HostRecord =
-  | { readonly type: 'sysctl'; readonly key: string; readonly previous: string }
+  | {
+      readonly type: 'sysctl';
+      readonly key: string;
+      readonly previous: string;
+      /** What we set: another value at the time of `undoHostSettings` is somebody else's wish. */
+      readonly value: string;
+    }
   | { readonly type: 'link'; readonly path: string; readonly target: string };
 
 /**
@@ -81,7 +87,7 @@ async function setSysctl(
   try {
     const previous = (await readFile(sysctlFile(key), 'utf8')).trim();
     if (previous === value) return;
-    await record(options.recordFile, { type: 'sysctl', key, previous });
+    await record(options.recordFile, { type: 'sysctl', key, previous, value });
     await writeFile(sysctlFile(key), value);
     options.onEvent({ type: 'host-setting-changed', setting: `sysctl ${key}=${value}` });
   } catch (error) {

@@ -1,85 +1,79 @@
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { promisify } from 'node:util';
+import { waitFor } from '../base/time.ts';
+import { removeIptablesRules, removeUnusedIptablesTables } from './iptables-rules.ts';
+import { runTool, type ToolRunner, toolOutput } from './run-tool.ts';
 
-const run = promisify(execFile);
-
-/** Chains, sets and tables of kube-proxy, kubelet, kube-router and the portmap plugin. */
-const ourChains = /^(KUBE-|CNI-HOSTPORT|CNI-DN-|CNI-SN-)/;
-const ourTables = /^(kube-proxy|kube-router)/;
+/** Tables of kube-proxy, kube-router and the portmap plugin. */
+const ourTables = /^(kube-proxy|kube-router|cni_hostport)/;
+const ourSets = /^(inet6:)?(kube-router-|KUBE-)/;
 const ourLinks = /^(kube-bridge|kube-dummy-if|kube-ipvs0|tun-[0-9a-f]+)$/;
 
-/** Removes every packet filter rule, set and link of the cluster's network. Returns what was removed, for a person. */
-export async function removeNetworkRules(): Promise<string[]> {
-  return [
-    ...(await removeNftTables()),
-    ...(await cleanIptables('iptables')),
-    ...(await cleanIptables('ip6tables')),
-    ...(await cleanIptables('iptables-legacy')),
-    ...(await cleanIptables('ip6tables-legacy')),
-    ...(await removeIpsets()),
-    ...(await removeLinks()),
-    ...(await removePolicyRoutes()),
-  ];
+/** kube-router's own routing tables, by the numbers that it uses. */
+const policyTables = ['77', '78', '79'];
+
+/** One kind of thing that the cluster's network leaves in the kernel, and its removal. */
+export interface NetworkRemoval {
+  /** As in "Cannot remove <subject>". */
+  readonly subject: string;
+  /** Idempotent. Returns what was removed, for a person. */
+  remove(): Promise<string[]>;
 }
 
 /**
- * What `iptables-save` printed, without our chains and without every rule that is in one or jumps to one; undefined
- * when nothing of it is ours. Pure.
+ * The removals of every packet filter rule, set, link and route of the cluster's network, in the order in which they
+ * depend on each other. Independent enough that a failure of one is no reason to skip the others.
  */
-export function withoutOurRules(saved: string): string | undefined {
-  const lines = saved.split('\n');
-  const kept = lines.filter((line) => !isOurs(line));
-  return kept.length === lines.length ? undefined : kept.join('\n');
+export function networkRemovals(run: ToolRunner = runTool): NetworkRemoval[] {
+  const removals: Record<string, (run: ToolRunner) => Promise<string[]>> = {
+    'nftables tables': removeNftTables,
+    'iptables rules': removeIptablesRules,
+    'empty iptables tables': removeUnusedIptablesTables,
+    'IP sets': removeIpsets,
+    'network links': removeLinks,
+    'routing rules': removePolicyRoutes,
+  };
+  return Object.entries(removals).map(([subject, remove]) => ({
+    subject,
+    remove: () => remove(run),
+  }));
 }
 
-function isOurs(line: string): boolean {
-  const [first = '', chain = ''] = line.split(' ');
-  if (first.startsWith(':')) return ourChains.test(first.slice(1));
-  if (first !== '-A') return false;
-  const target = / -[jg] (\S+)/.exec(line)?.[1] ?? '';
-  // kube-router marks its rules in the built-in chains by a comment.
-  return ourChains.test(chain) || ourChains.test(target) || /--comment "?kube-router/.test(line);
-}
-
-async function cleanIptables(tool: string): Promise<string[]> {
-  const saved = await output(`${tool}-save`, []);
-  if (saved === undefined) return [];
-  const rest = withoutOurRules(saved);
-  if (rest === undefined) return [];
-  await pipe(`${tool}-restore`, rest);
-  return [`${tool} rules`];
-}
-
-async function removeNftTables(): Promise<string[]> {
-  const tables = ((await output('nft', ['list', 'tables'])) ?? '')
+async function removeNftTables(run: ToolRunner): Promise<string[]> {
+  const tables = ((await toolOutput(run, 'nft', ['list', 'tables'])) ?? '')
     .split('\n')
     .map((line) => line.split(' '))
     .filter(([, , name]) => name !== undefined && ourTables.test(name));
   for (const [, family = '', name = ''] of tables) {
-    await run('nft', ['delete', 'table', family, name], { timeout: 10_000 });
+    await run('nft', ['delete', 'table', family, name]);
   }
   return tables.map(([, family, name]) => `nftables table ${family} ${name}`);
 }
 
-async function removeIpsets(): Promise<string[]> {
-  const names = ((await output('ipset', ['list', '-n'])) ?? '')
+/** The kernel lets go of a set only some time after the last rule that named it. */
+const setReleaseMs = 10_000;
+
+async function removeIpsets(run: ToolRunner): Promise<string[]> {
+  const names = ((await toolOutput(run, 'ipset', ['list', '-n'])) ?? '')
     .split('\n')
-    .filter((name) => /^(kube-router-|KUBE-|inet6:kube-router-|inet6:KUBE-)/.test(name));
-  for (const name of names) await run('ipset', ['destroy', name], { timeout: 10_000 });
-  return names.length === 0 ? [] : [`${names.length} ip sets`];
+    .filter((name) => ourSets.test(name));
+  for (const name of names) await destroySet(run, name);
+  return names.length === 0 ? [] : [`${names.length} IP sets`];
 }
 
-async function removeLinks(): Promise<string[]> {
-  const links = await listLinks();
-  const bridge = links.find((link) => link.ifname === 'kube-bridge');
-  // Veths of pods whose namespace is gone already left with it; the others go with their end here.
-  const veths = links.filter((link) => bridge !== undefined && link.master === bridge.ifname);
-  const ours = [...veths, ...links.filter((link) => ourLinks.test(link.ifname))];
-  for (const link of ours) {
-    await run('ip', ['link', 'delete', link.ifname], { timeout: 10_000 });
-  }
-  return ours.map((link) => `link ${link.ifname}`);
+async function destroySet(run: ToolRunner, name: string): Promise<void> {
+  let said = '';
+  await waitFor(
+    async () => {
+      try {
+        await run('ipset', ['destroy', name]);
+        return true;
+      } catch (error) {
+        said = String(error);
+        if (!/in use by a kernel component/.test(said)) throw error;
+        return false;
+      }
+    },
+    { subject: `IP set ${name} to be free`, timeoutMs: setReleaseMs, describe: () => said },
+  );
 }
 
 interface Link {
@@ -87,39 +81,50 @@ interface Link {
   readonly master?: string;
 }
 
-async function listLinks(): Promise<Link[]> {
-  return JSON.parse((await output('ip', ['-json', 'link', 'show'])) ?? '[]') as Link[];
+async function removeLinks(run: ToolRunner): Promise<string[]> {
+  const links = await readJson<Link>(run, ['link', 'show']);
+  // Veths of pods whose namespace is gone left with it; the others go by their end here.
+  const ours = [
+    ...links.filter((link) => link.master === 'kube-bridge'),
+    ...links.filter((link) => ourLinks.test(link.ifname)),
+  ];
+  const removed: string[] = [];
+  for (const { ifname } of ours) {
+    if (!(await deleteLink(run, ifname))) continue;
+    removed.push(`link ${ifname}`);
+  }
+  return removed;
 }
 
-/** kube-router's own routing tables, by the numbers that it uses. */
-const policyTables = ['77', '78', '79'];
+/** False when it has gone meanwhile: the kernel ends a pod's namespace in its own time, and its veth with it. */
+async function deleteLink(run: ToolRunner, name: string): Promise<boolean> {
+  try {
+    await run('ip', ['link', 'delete', name]);
+    return true;
+  } catch (error) {
+    const rest = await readJson<Link>(run, ['link', 'show']);
+    if (rest.some((link) => link.ifname === name)) throw error;
+    return false;
+  }
+}
 
-async function removePolicyRoutes(): Promise<string[]> {
-  const rules = JSON.parse((await output('ip', ['-json', 'rule', 'show'])) ?? '[]') as {
-    priority: number;
-    table: string;
-  }[];
+interface Rule {
+  readonly priority: number;
+  readonly table?: string;
+}
+
+async function removePolicyRoutes(run: ToolRunner): Promise<string[]> {
+  const rules = await readJson<Rule>(run, ['rule', 'show']);
   const ours = rules.filter((rule) => policyTables.includes(String(rule.table)));
-  for (const rule of ours) {
-    await run('ip', ['rule', 'delete', 'priority', String(rule.priority)], { timeout: 10_000 });
+  for (const { priority, table } of ours) {
+    // With the table, since somebody else's rule may have the same priority.
+    await run('ip', ['rule', 'delete', 'priority', String(priority), 'table', String(table)]);
+    await run('ip', ['route', 'flush', 'table', String(table)]);
   }
   return ours.length === 0 ? [] : [`${ours.length} routing rules`];
 }
 
-/** The output of a tool; undefined where the machine does not have it. */
-async function output(command: string, args: readonly string[]): Promise<string | undefined> {
-  try {
-    return (await run(command, [...args], { timeout: 30_000, maxBuffer: 64 * 1024 * 1024 })).stdout;
-  } catch {
-    return undefined;
-  }
-}
-
-async function pipe(command: string, input: string): Promise<void> {
-  const child = spawn(command, [], { stdio: ['pipe', 'ignore', 'pipe'] });
-  const errors: Buffer[] = [];
-  child.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
-  child.stdin.end(input);
-  const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0) throw new Error(`${command} failed: ${Buffer.concat(errors).toString('utf8')}`);
+async function readJson<T>(run: ToolRunner, args: readonly string[]): Promise<T[]> {
+  const text = ((await toolOutput(run, 'ip', ['-json', ...args])) ?? '').trim();
+  return text === '' ? [] : (JSON.parse(text) as T[]);
 }

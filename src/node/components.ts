@@ -63,7 +63,8 @@ function imagesComponent(parts: NodeParts): Component {
   const { plan, paths } = parts;
   return oneShotComponent({
     name: 'images',
-    dependsOn: ['containerd'],
+    // After the API is up: unpacking would take the one CPU from it, and nothing needs an image before.
+    dependsOn: ['containerd', 'kube-apiserver'],
     clock: parts.clock,
     run: async (signal) => {
       const store = await openStore(paths.storeDir);

@@ -4,37 +4,40 @@ import { errorCode, UserError } from '../base/errors.ts';
 import { readTextIfExists, writeFileAtomic } from '../base/files.ts';
 import type { Paths } from '../config/paths.ts';
 
-/** Held by the one supervisor of a data directory; released by `release` or by the end of the process. */
+/** Held by the one supervisor of a machine; released by `release` or by the end of the process. */
 export interface Lock {
   release(): Promise<void>;
 }
 
 /**
- * Takes the lock of a data directory: a bound abstract socket, which the kernel frees with the process, so that
- * no stale lock can outlive a power cut. A file beside it says who holds it.
+ * Takes the machine's lock: a bound abstract socket, which the kernel frees with the process, so that no stale lock
+ * can outlive a power cut. A file beside it says who holds it. One for all data directories, since they share
+ * the run directory, kubelet's directory and the ports.
  * @throws UserError naming the holder when another process has it.
  */
 export async function takeLock(paths: Paths, command: string): Promise<Lock> {
-  const server = await bind(`\0mini-k8s:${paths.dataDir}`).catch(async (error: unknown) => {
-    if (errorCode(error) !== 'EADDRINUSE') throw error;
+  const lock = await tryLock(paths);
+  if (lock === undefined) {
     throw new UserError({
       what: `start the ${command}`,
-      why: `${await describeHolder(paths)} already runs with data directory ${paths.dataDir}`,
+      why: `${await describeHolder(paths)} is running`,
       fix: 'use the running one (mini-k8s status), or stop it first',
     });
-  });
-  const holder: Holder = { pid: process.pid, command, startedAt: new Date().toISOString() };
+  }
+  const { dataDir } = paths;
+  const startedAt = new Date().toISOString();
+  const holder: Holder = { pid: process.pid, command, startedAt, dataDir };
   await writeFileAtomic(holderFile(paths), `${JSON.stringify(holder)}\n`, { mode: 0o600 });
-  return { release: () => close(server) };
+  return lock;
 }
 
-/** Whether somebody holds the lock, without taking it. */
-export async function isLocked(paths: Paths): Promise<boolean> {
+/** Takes the lock without saying who holds it, for short work; undefined when another process has it. */
+export async function tryLock(paths: Paths): Promise<Lock | undefined> {
   try {
-    await close(await bind(`\0mini-k8s:${paths.dataDir}`));
-    return false;
+    const server = await bind(`\0mini-k8s:${paths.runDir}`);
+    return { release: () => close(server) };
   } catch (error) {
-    if (errorCode(error) === 'EADDRINUSE') return true;
+    if (errorCode(error) === 'EADDRINUSE') return undefined;
     throw error;
   }
 }
@@ -43,14 +46,15 @@ interface Holder {
   readonly pid: number;
   readonly command: string;
   readonly startedAt: string;
+  readonly dataDir: string;
 }
 
-/** Who holds the lock, as `pid 812 (controller, since 2026-11-21T09:00:00.000Z)`. */
+/** Who holds the lock, as `pid 812 (controller, data directory /var/lib/mini-k8s, since 2026-11-21T09:00:00.000Z)`. */
 export async function describeHolder(paths: Paths): Promise<string> {
   const holder = await readHolder(paths);
   return holder === undefined
     ? 'another process'
-    : `pid ${holder.pid} (${holder.command}, since ${holder.startedAt})`;
+    : `pid ${holder.pid} (${holder.command}, data directory ${holder.dataDir}, since ${holder.startedAt})`;
 }
 
 /** The process that wrote the holder file, when it is alive. */

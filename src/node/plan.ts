@@ -118,6 +118,20 @@ function planDirectories(context: PlanContext, parts: readonly ComponentPlan[]):
   ];
 }
 
+/**
+ * What kubelet sets by itself when it starts, without remembering what was there: set here first, so that it is recorded
+ * and `reset` puts it back.
+ * @see https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/ (--protect-kernel-defaults)
+ */
+const kubeletSysctls: readonly HostSetting[] = [
+  { type: 'sysctl', key: 'vm.overcommit_memory', value: '1', isOptional: true },
+  { type: 'sysctl', key: 'vm.panic_on_oom', value: '0', isOptional: true },
+  { type: 'sysctl', key: 'kernel.panic', value: '10', isOptional: true },
+  { type: 'sysctl', key: 'kernel.panic_on_oops', value: '1', isOptional: true },
+  { type: 'sysctl', key: 'kernel.keys.root_maxkeys', value: '1000000', isOptional: true },
+  { type: 'sysctl', key: 'kernel.keys.root_maxbytes', value: '25000000', isOptional: true },
+];
+
 /** kube-proxy and kube-router leave forwarding to the machine's owner: that is us (design §11.12). */
 function planHostSettings(context: PlanContext): HostSetting[] {
   if (!context.runsWorkloads) return [];
@@ -128,6 +142,7 @@ function planHostSettings(context: PlanContext): HostSetting[] {
     { type: 'sysctl', key: 'net.ipv4.ip_forward', value: '1' },
     { type: 'sysctl', key: 'net.ipv4.conf.all.forwarding', value: '1' },
     { type: 'sysctl', key: 'net.bridge.bridge-nf-call-iptables', value: '1', isOptional: true },
+    ...kubeletSysctls,
     { type: 'shared-mount', path: '/' },
     {
       type: 'link',

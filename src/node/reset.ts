@@ -1,17 +1,17 @@
-import { lstat, readdir, rm, rmdir } from 'node:fs/promises';
-import { componentMembers } from '../artifacts/catalog.ts';
-import { UserError } from '../base/errors.ts';
+import { realpath } from 'node:fs/promises';
+import { throwCollected, UserError } from '../base/errors.ts';
 import { silentLogger } from '../base/logger.ts';
 import { type Paths, pathsFor } from '../config/paths.ts';
 import { endContainers } from '../host/container-processes.ts';
 import { unmountBelow } from '../host/mounts.ts';
-import { removeNetworkRules } from '../host/network-rules.ts';
+import { networkRemovals } from '../host/network-rules.ts';
 import { undoHostSettings } from '../host/undo-host-settings.ts';
 import { endOrphans } from '../supervisor/orphans.ts';
 import { instanceOf, pidDir } from './components.ts';
-import { describeHolder, isLocked } from './lock.ts';
+import { describeHolder, tryLock } from './lock.ts';
 import { requireRoot } from './preflight.ts';
 import { hostRecordFile } from './realise.ts';
+import { removeNetworkNamespaces, removeNodeFiles, removeShimSockets } from './reset-files.ts';
 
 export interface ResetOptions {
   readonly dataDir?: string;
@@ -27,98 +27,96 @@ const executables = [
 
 /**
  * Undoes everything that a node did on this machine; what the user wrote (the configuration file) stays. Idempotent:
- * a second run finds nothing.
+ * a second run finds nothing. A step that fails does not keep the later ones from being done, except that files stay
+ * as long as a process or a mount may still use them.
  * @returns how many things were removed.
- * @throws UserError while the node runs.
+ * @throws UserError while the node runs; UserErrors for what could not be removed.
  */
 export async function resetNode(options: ResetOptions): Promise<number> {
   requireRoot('reset this node');
-  const paths = pathsFor(options.dataDir === undefined ? {} : { dataDir: options.dataDir });
-  if (await isLocked(paths)) {
+  const paths = await realPaths(options.dataDir);
+  const lock = await tryLock(paths);
+  if (lock === undefined) {
     throw new UserError({
       what: 'reset this node',
       why: `${await describeHolder(paths)} is running`,
       fix: 'stop it first (Ctrl-C, or kill -TERM that pid)',
     });
   }
+  try {
+    return await removeEverything(paths, options.onRemoved);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Without symbolic links, as /proc shows them: a data directory may be a link to a bigger disk. */
+async function realPaths(dataDir: string | undefined): Promise<Paths> {
+  const wanted = pathsFor(dataDir === undefined ? {} : { dataDir });
+  return pathsFor({ dataDir: await realpath(wanted.dataDir).catch(() => wanted.dataDir) });
+}
+
+async function removeEverything(
+  paths: Paths,
+  onRemoved: ResetOptions['onRemoved'],
+): Promise<number> {
   let count = 0;
-  const removed = (what: string) => {
-    count += 1;
-    options.onRemoved(what);
+  const failures: UserError[] = [];
+  const step = async (subject: string, work: () => Promise<readonly string[]>) => {
+    try {
+      for (const what of await work()) {
+        count += 1;
+        onRemoved(what);
+      }
+    } catch (error) {
+      failures.push(describeFailure(subject, error));
+    }
   };
-  await endProcesses(paths, removed);
-  const mounts = await unmountBelow([paths.kubeletDir, paths.containerdDir, paths.runDir]);
-  if (mounts > 0) removed(`${mounts} mounts`);
-  await removeNetworkNamespaces(removed);
-  for (const what of await removeNetworkRules()) removed(what);
-  for (const what of await undoHostSettings(hostRecordFile(paths))) removed(what);
-  await removeFiles(paths, removed);
+  await step('the processes', () => endProcesses(paths));
+  await step('the containers', () => endAllContainers(paths));
+  await step('the mounts', () => unmountAll(paths));
+  await step('the network namespaces', removeNetworkNamespaces);
+  for (const { subject, remove } of networkRemovals()) await step(`the ${subject}`, remove);
+  // The record of host settings is one of the files.
+  throwCollected(failures);
+  await step('the machine settings', () => undoHostSettings(hostRecordFile(paths)));
+  await step('the sockets of shims', removeShimSockets);
+  throwCollected(failures);
+  await step('the files', () => removeNodeFiles(paths));
+  throwCollected(failures);
   return count;
 }
 
-async function endProcesses(paths: Paths, removed: (what: string) => void): Promise<void> {
-  await endOrphans({
+function describeFailure(subject: string, error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  return new UserError({
+    what: `remove ${subject}`,
+    why: error instanceof Error ? error.message : String(error),
+    fix: 'remove the cause and run mini-k8s reset --yes again: it goes on where it stopped',
+    cause: error,
+  });
+}
+
+async function endProcesses(paths: Paths): Promise<string[]> {
+  const orphans = await endOrphans({
     pidDir: pidDir(paths),
     instance: instanceOf(paths),
     executables: executables.map((name) => `${paths.binDir}/${name}`),
     stopTimeoutMs: 5_000,
     logger: silentLogger,
-    onEvent: (event) => {
-      if (event.type === 'orphan-ended') removed(`process ${event.name} (pid ${event.pid})`);
-    },
+    onEvent: () => {},
   });
-  const containers = await endContainers({
+  return orphans.map(({ name, pid }) => `process ${name} (pid ${pid})`);
+}
+
+async function endAllContainers(paths: Paths): Promise<string[]> {
+  const count = await endContainers({
     shimExecutable: `${paths.binDir}/containerd-shim-runc-v2`,
   });
-  if (containers > 0) removed(`${containers} processes of containers`);
+  return count === 0 ? [] : [`${count} processes of containers`];
 }
 
-/** containerd makes them as `/run/netns/cni-<uuid>`: a mounted file each. */
-async function removeNetworkNamespaces(removed: (what: string) => void): Promise<void> {
-  const directory = '/run/netns';
-  const names = (await readdir(directory).catch(() => [])).filter((name) =>
-    name.startsWith('cni-'),
-  );
-  for (const name of names) {
-    await unmountBelow([`${directory}/${name}`]);
-    await rm(`${directory}/${name}`);
-  }
-  if (names.length > 0) removed(`${names.length} network namespaces`);
-}
-
-async function removeFiles(paths: Paths, removed: (what: string) => void): Promise<void> {
-  const cniPlugins = componentMembers('cni-plugins').map((name) => `${paths.cniBinDir}/${name}`);
-  const files = [
-    paths.dataDir,
-    paths.kubeletDir,
-    `${paths.cniConfDir}/10-kuberouter.conflist`,
-    ...cniPlugins,
-    '/var/lib/cni/networks/kubernetes',
-    '/var/lib/cni/results',
-    '/var/log/pods',
-    '/var/log/containers',
-    paths.runDir,
-  ];
-  for (const file of files) {
-    if (!(await isThere(file))) continue;
-    await rm(file, { recursive: true, force: true });
-    removed(file);
-  }
-  // Shared with other software: only when nothing of it is left.
-  for (const directory of [
-    paths.cniConfDir,
-    '/etc/cni',
-    paths.cniBinDir,
-    '/opt/cni',
-    '/var/lib/cni',
-  ]) {
-    await rmdir(directory).catch(() => undefined);
-  }
-}
-
-async function isThere(file: string): Promise<boolean> {
-  return lstat(file).then(
-    () => true,
-    () => false,
-  );
+async function unmountAll(paths: Paths): Promise<string[]> {
+  const count = await unmountBelow([paths.kubeletDir, paths.containerdDir, paths.runDir]);
+  return count === 0 ? [] : [`${count} mounts`];
 }
