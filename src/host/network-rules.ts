@@ -49,7 +49,7 @@ async function removeNftTables(run: ToolRunner): Promise<string[]> {
 }
 
 /** The kernel lets go of a set only some time after the last rule that named it. */
-const setReleaseMs = 10_000;
+const setReleaseMs = 5_000;
 
 async function removeIpsets(run: ToolRunner): Promise<string[]> {
   const names = ((await toolOutput(run, 'ipset', ['list', '-n'])) ?? '')
@@ -119,7 +119,8 @@ async function removePolicyRoutes(run: ToolRunner): Promise<string[]> {
   for (const { priority, table } of ours) {
     // With the table, since somebody else's rule may have the same priority.
     await run('ip', ['rule', 'delete', 'priority', String(priority), 'table', String(table)]);
-    await run('ip', ['route', 'flush', 'table', String(table)]);
+    // Its routes went with their links, and with the last route the table.
+    await toolOutput(run, 'ip', ['route', 'flush', 'table', String(table)]);
   }
   return ours.length === 0 ? [] : [`${ours.length} routing rules`];
 }

@@ -20,7 +20,7 @@ export async function removeNodeFiles(paths: Paths): Promise<string[]> {
     '/var/log/pods',
     '/var/log/containers',
     paths.kubeletDir,
-    paths.dataDir,
+    ...(await ownDataEntries(paths)),
     paths.runDir,
   ];
   const removed: string[] = [];
@@ -29,12 +29,23 @@ export async function removeNodeFiles(paths: Paths): Promise<string[]> {
   return removed;
 }
 
+/** What is ours in the data directory: it may be a disk that has more on it, or a name mistyped. */
+async function ownDataEntries(paths: Paths): Promise<string[]> {
+  const { dataDir } = paths;
+  return [
+    ...[paths.storeDir, paths.binDir, paths.pkiDir, paths.etcdDir, paths.containerdDir],
+    ...[paths.manifestsDir, paths.staticPodDir, paths.stateDir, paths.etcDir, paths.auditDir],
+    ...(await entriesOf(dataDir, /^\.probe-/)),
+  ];
+}
+
 /** Shared with other software, or made by kubelet on behalf of a pod: removed only when nothing is in them, children first. */
 function sharedDirectories(paths: Paths): readonly string[] {
   return [
     ...[paths.cniConfDir, '/etc/cni', paths.cniBinDir, '/opt/cni'],
     ...['/var/lib/cni/results', '/var/lib/cni/networks', '/var/lib/cni'],
     ...['/run/containerd/runc', '/run/containerd/s', '/run/containerd', '/run/netns'],
+    paths.dataDir,
     '/usr/libexec/kubernetes/kubelet-plugins/volume/exec',
     '/usr/libexec/kubernetes/kubelet-plugins/volume',
     '/usr/libexec/kubernetes/kubelet-plugins',

@@ -6,8 +6,7 @@ import { endContainers } from '../host/container-processes.ts';
 import { unmountBelow } from '../host/mounts.ts';
 import { networkRemovals } from '../host/network-rules.ts';
 import { undoHostSettings } from '../host/undo-host-settings.ts';
-import { endOrphans } from '../supervisor/orphans.ts';
-import { instanceOf, pidDir } from './components.ts';
+import { endProcesses } from './end-processes.ts';
 import { describeHolder, tryLock } from './lock.ts';
 import { requireRoot } from './preflight.ts';
 import { hostRecordFile } from './realise.ts';
@@ -18,12 +17,6 @@ export interface ResetOptions {
   /** Called for each thing, as it continues "removed …". */
   readonly onRemoved: (what: string) => void;
 }
-
-/** Executables that may still run when the supervisor was killed. */
-const executables = [
-  ...['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'],
-  ...['kubelet', 'kube-proxy', 'containerd'],
-];
 
 /**
  * Undoes everything that a node did on this machine; what the user wrote (the configuration file) stays. Idempotent:
@@ -72,7 +65,7 @@ async function removeEverything(
       failures.push(describeFailure(subject, error));
     }
   };
-  await step('the processes', () => endProcesses(paths));
+  await step('the processes', () => endAllProcesses(paths));
   await step('the containers', () => endAllContainers(paths));
   await step('the mounts', () => unmountAll(paths));
   await step('the network namespaces', removeNetworkNamespaces);
@@ -97,11 +90,8 @@ function describeFailure(subject: string, error: unknown): UserError {
   });
 }
 
-async function endProcesses(paths: Paths): Promise<string[]> {
-  const orphans = await endOrphans({
-    pidDir: pidDir(paths),
-    instance: instanceOf(paths),
-    executables: executables.map((name) => `${paths.binDir}/${name}`),
+async function endAllProcesses(paths: Paths): Promise<string[]> {
+  const orphans = await endProcesses(paths, {
     stopTimeoutMs: 5_000,
     logger: silentLogger,
     onEvent: () => {},

@@ -27,6 +27,8 @@ export interface EndOrphansOptions {
   readonly stopTimeoutMs: number;
   readonly logger: Logger;
   readonly onEvent: (event: SupervisorEvent) => void;
+  /** Names that must have ended before this one is asked to; without a cycle. Default: all are ended at once. */
+  readonly endsAfter?: (name: string) => readonly string[];
 }
 
 /** A process that an earlier supervisor started and did not live to end. */
@@ -47,7 +49,18 @@ export interface Orphan {
  */
 export async function endOrphans(options: EndOrphansOptions): Promise<readonly Orphan[]> {
   const orphans = findOrphans(options);
-  await Promise.all(orphans.map((orphan) => endOrphan(orphan, options)));
+  const ends = new Map<Orphan, Promise<void>>();
+  const endInOrder = (orphan: Orphan): Promise<void> => {
+    const first = options.endsAfter?.(orphan.name) ?? [];
+    const end =
+      ends.get(orphan) ??
+      Promise.all(orphans.filter(({ name }) => first.includes(name)).map(endInOrder)).then(() =>
+        endOrphan(orphan, options),
+      );
+    ends.set(orphan, end);
+    return end;
+  };
+  await Promise.all(orphans.map(endInOrder));
   removePidFiles(options.pidDir);
   return orphans;
 }

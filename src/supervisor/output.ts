@@ -10,7 +10,7 @@ import {
   watch,
 } from 'node:fs';
 import { errorMessage } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
+import type { Logger, LogLevel } from '../base/logger.ts';
 import { LineSplitter } from './line-splitter.ts';
 import { parseLogLine } from './log-line.ts';
 
@@ -55,6 +55,7 @@ export class OutputFollower {
   #poll: NodeJS.Timeout | undefined;
   #batch: NodeJS.Timeout | undefined;
   #offset: number;
+  #level: LogLevel = 'info';
   #isClosed = false;
 
   /** @throws when the file cannot be opened; it must exist. */
@@ -184,6 +185,8 @@ export class OutputFollower {
     this.#lines.push(line);
     if (this.#lines.length > keptLines) this.#lines.shift();
     const { level, message } = parseLogLine(line);
-    this.#logger[level](message);
+    // What is indented goes on with the record before it: klog's `err=<` blocks, stack traces of Go.
+    if (!/^\s/.test(line)) this.#level = level;
+    this.#logger[this.#level](message);
   }
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { writeFileAtomic } from '../base/files.ts';
 
@@ -21,9 +21,8 @@ export function removePidFile(pidDir: string, name: string): void {
 
 /** All records by component name. What cannot be understood is left out: a power cut may leave anything. */
 export function readPidFiles(pidDir: string): ReadonlyMap<string, PidRecord> {
-  mkdirSync(pidDir, { recursive: true });
   const records = new Map<string, PidRecord>();
-  for (const file of readdirSync(pidDir)) {
+  for (const file of filesIn(pidDir)) {
     if (!file.endsWith('.json') || file.startsWith('.')) continue;
     const record = parseRecord(readFileSync(path.join(pidDir, file), 'utf8'));
     if (record !== undefined) records.set(file.slice(0, -'.json'.length), record);
@@ -33,9 +32,14 @@ export function readPidFiles(pidDir: string): ReadonlyMap<string, PidRecord> {
 
 /** Makes the directory empty of records, also of broken and half-written ones. */
 export function removePidFiles(pidDir: string): void {
-  for (const file of readdirSync(pidDir)) {
+  for (const file of filesIn(pidDir)) {
     if (/\.json(\..*\.tmp)?$/.test(file)) rmSync(path.join(pidDir, file), { force: true });
   }
+}
+
+/** A machine on which nothing ever ran has no directory, and must not get one by being looked at. */
+function filesIn(pidDir: string): readonly string[] {
+  return existsSync(pidDir) ? readdirSync(pidDir) : [];
 }
 
 function pidFile(pidDir: string, name: string): string {

@@ -64,7 +64,7 @@ export function listPids(): readonly number[] {
 /** A process that still does something: neither gone nor a zombie that nobody has waited for. */
 export function isAlive(pid: number, startTime: number): boolean {
   const stat = readProcessStat(pid);
-  return stat !== undefined && stat.startTime === startTime && !isDead(stat);
+  return stat !== undefined && stat.startTime === startTime && !isDead(pid, stat);
 }
 
 /** True while a process of the group runs. Zombies do not count: without a reaping PID 1 they stay. */
@@ -72,7 +72,7 @@ export function isGroupAlive(processGroup: number): boolean {
   if (!signalGroup(processGroup, 0)) return false;
   return listPids().some((pid) => {
     const stat = readProcessStat(pid);
-    return stat !== undefined && stat.processGroup === processGroup && !isDead(stat);
+    return stat !== undefined && stat.processGroup === processGroup && !isDead(pid, stat);
   });
 }
 
@@ -92,8 +92,17 @@ export function sendSignal(target: number, signal: NodeJS.Signals | 0): boolean 
   }
 }
 
-function isDead(stat: ProcessStat): boolean {
-  return stat.state === 'Z' || stat.state === 'X';
+/**
+ * The first thread of a process shows as a zombie as soon as it has ended itself; sockets, locks and memory are the
+ * process' until the last thread has ended too.
+ */
+function isDead(pid: number, stat: ProcessStat): boolean {
+  if (stat.state === 'X') return true;
+  return stat.state === 'Z' && countThreads(pid) <= 1;
+}
+
+function countThreads(pid: number): number {
+  return unlessGone(() => readdirSync(`/proc/${pid}/task`))?.length ?? 0;
 }
 
 function readProcText(file: string): string | undefined {

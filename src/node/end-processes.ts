@@ -1,0 +1,40 @@
+import type { Logger } from '../base/logger.ts';
+import type { Paths } from '../config/paths.ts';
+import { endOrphans, type Orphan } from '../supervisor/orphans.ts';
+import type { SupervisorEvent } from '../supervisor/types.ts';
+import { instanceOf, pidDir } from './components.ts';
+
+/**
+ * Executables that may still run when a supervisor was killed, and what must have ended before each: kube-apiserver
+ * waits for its datastore and etcd for its clients, for as long as one lets them.
+ */
+const endsAfter: Readonly<Record<string, readonly string[]>> = {
+  kubelet: [],
+  'kube-proxy': [],
+  'kube-scheduler': [],
+  'kube-controller-manager': [],
+  'kube-apiserver': ['kubelet', 'kube-proxy', 'kube-scheduler', 'kube-controller-manager'],
+  etcd: ['kube-apiserver'],
+  containerd: ['kubelet'],
+};
+
+export interface EndProcessesOptions {
+  /** Between SIGTERM and SIGKILL, milliseconds. */
+  readonly stopTimeoutMs: number;
+  readonly logger: Logger;
+  readonly onEvent: (event: SupervisorEvent) => void;
+}
+
+/** Ends the components that a killed supervisor left, whatever their plan was, in the order of a stop. Containers run on. */
+export function endProcesses(
+  paths: Paths,
+  options: EndProcessesOptions,
+): Promise<readonly Orphan[]> {
+  return endOrphans({
+    ...options,
+    pidDir: pidDir(paths),
+    instance: instanceOf(paths),
+    executables: Object.keys(endsAfter).map((name) => `${paths.binDir}/${name}`),
+    endsAfter: (name) => endsAfter[name] ?? [],
+  });
+}
