@@ -109,7 +109,9 @@ function renderStamp(indexSha256: string, inputs: string): string {
 }
 
 function hashInputs(content: BundleContent): string {
-  const inputs = [...content.components, ...content.images].map(({ name, hash }) => [name, hash]);
+  const inputs = [...content.components, ...content.images].map(
+    ({ name, hash }) => `${name} ${hash}`,
+  );
   return hashBytes(Buffer.from(JSON.stringify([content.arch, inputs.sort()]))).digest;
 }
 

@@ -40,11 +40,13 @@ export async function ensureArtifacts(
 ): Promise<void> {
   const { store, signal } = options;
   let lacking = await findLacking(artifacts, store);
-  const offers: string[] = [];
+  const offers: Offer[] = [];
   for (const source of options.sources) {
     if (lacking.length === 0) break;
-    const contents = await source.provide(lacking, signal);
-    offers.push(describeOffer(source.description, contents, lacking));
+    offers.push({
+      place: source.description,
+      contents: await source.provide(lacking, signal),
+    });
     lacking = await findLacking(lacking, store);
   }
   await requireExecutables(lacking, { ...options, offers });
@@ -83,42 +85,39 @@ async function isStored(artifact: ArtifactSpec, store: ArtifactStore): Promise<b
 
 async function requireExecutables(
   lacking: readonly ArtifactSpec[],
-  options: EnsureArtifactsOptions & { readonly offers: readonly string[] },
+  options: EnsureArtifactsOptions & { readonly offers: readonly Offer[] },
 ): Promise<void> {
   const executables = lacking.filter((artifact) => artifact.kind === 'executable');
   if (executables.length === 0) return;
   const stored = (await readStoreIndex(options.store)).manifests.map((entry) =>
     describeContent(entryContent(entry)),
   );
-  const store = describeOffer(`the store ${options.store.directory}`, stored, lacking);
-  const places = [store, ...options.offers].join('; ');
+  const store = { place: `the store ${options.store.directory}`, contents: stored };
+  const offers = [store, ...options.offers];
   throwCollected(
     executables.map(
       (artifact) =>
         new UserError({
           what: `obtain ${artifact.members.map(({ name }) => name).join(', ')} of ${nameOf(artifact)}`,
-          why: places,
+          why: offers.map((offer) => describeOffer(offer, artifact)).join('; '),
           fix: 'give a bundle that has exactly this version and architecture with --bundle',
         }),
     ),
   );
 }
 
-/** `bundle /b.tar has kubernetes 1.36.4 (amd64)`: only what bears the name of something that is lacking. */
-function describeOffer(
-  place: string,
-  contents: readonly string[],
-  lacking: readonly ArtifactSpec[],
-): string {
-  const names = lacking.map((artifact) =>
-    artifact.kind === 'executable' ? `${artifact.name} ` : `image ${artifact.reference} `,
-  );
-  const incomplete = new Set(
-    lacking.filter((artifact) => artifact.kind === 'executable').map(nameOf),
-  );
+/** What a place has, as a person reads it. */
+interface Offer {
+  /** `bundle /b.tar`. */
+  readonly place: string;
+  readonly contents: readonly string[];
+}
+
+/** `bundle /b.tar has kubernetes 1.36.4 (amd64)`: only what bears the name of what is lacking. */
+function describeOffer({ place, contents }: Offer, lacking: ExecutableArtifact): string {
   const similar = contents
-    .filter((content) => names.some((name) => content.startsWith(name)))
-    .map((content) => (incomplete.has(content) ? `${content} without all of these` : content));
+    .filter((content) => content.startsWith(`${lacking.name} `))
+    .map((content) => (content === nameOf(lacking) ? `${content} without all of these` : content));
   return `${place} has ${similar.length === 0 ? 'none of it' : similar.join(', ')}`;
 }
 

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { CliContext } from './streams.ts';
 
 /** A command as data: what the help says, and what runs. */
@@ -30,6 +31,16 @@ export interface Invocation {
 export function textOption(invocation: Invocation, name: string): string | undefined {
   const value = invocation.options[name];
   return typeof value === 'string' ? value : undefined;
+}
+
+/**
+ * `--data-dir` as an absolute path: it is handed to programs with other working directories.
+ * An empty one stays empty, for the message about it.
+ */
+export function dataDirOption(invocation: Invocation): { readonly dataDir?: string } {
+  const value = textOption(invocation, 'dataDir');
+  if (value === undefined) return {};
+  return { dataDir: value === '' ? '' : path.resolve(value) };
 }
 
 /** Options that every command about this node takes. */

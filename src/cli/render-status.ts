@@ -4,57 +4,104 @@ import type { OutputStream } from './streams.ts';
 
 type ComponentRow = NodeStatus['components'][number];
 
-/** The status as a person reads it. */
-export function renderStatus(status: NodeStatus, stream: OutputStream): string {
-  const { node, supervisor } = status;
-  const mark = (isGood: boolean) =>
-    isGood ? paint(stream, 'green', '✓') : paint(stream, 'red', '✗');
-  const source = supervisor.builtFrom === 'source' ? ', components built from source' : '';
+/**
+ * The status as a person reads it.
+ * @param nowMs milliseconds since the epoch.
+ */
+export function renderStatus(status: NodeStatus, stream: OutputStream, nowMs: number): string {
+  const sections = [
+    nodeLines(status, stream, nowMs),
+    componentTable(status, stream, nowMs),
+    ...status.components.flatMap((row) => problemLines(row, nowMs)),
+    addonTable(status, stream),
+    manifestTable(status, stream),
+    [nextExpiry(status)],
+  ];
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => `${lines.join('\n')}\n`)
+    .join('\n');
+}
+
+function nodeLines(
+  { node, supervisor, ...status }: NodeStatus,
+  stream: OutputStream,
+  nowMs: number,
+) {
+  const mark = node.isReady ? paint(stream, 'green', '✓') : paint(stream, 'red', '✗');
+  const details = [
+    `mini-k8s ${status.version}, Kubernetes ${status.kubernetesVersion}`,
+    ...(supervisor.builtFrom === 'source' ? ['components built from source'] : []),
+    ...(supervisor.kubeProxyMode === undefined
+      ? []
+      : [`kube-proxy uses ${supervisor.kubeProxyMode}`]),
+    [
+      `pid ${supervisor.pid}`,
+      `up ${duration(nowMs - Date.parse(supervisor.startedAt))}`,
+      mebibytes(supervisor.anonymousBytes),
+      supervisor.dataDir,
+    ].join(', '),
+  ];
+  const state = node.isReady ? ' is Ready' : `: ${node.message}`;
+  return [
+    `${mark} node ${node.name} (${node.role}, ${node.address})${state}`,
+    ...details.map((text) => `  ${text}`),
+  ];
+}
+
+function componentTable(status: NodeStatus, stream: OutputStream, nowMs: number): string[] {
+  return table(stream, [
+    ['COMPONENT', 'STATE', 'RESTARTS', 'MEMORY', 'LAST EXIT'],
+    ...status.components.map((row) => [
+      row.name,
+      describeState(row),
+      String(row.restartCount),
+      mebibytes(row.anonymousBytes),
+      describeLastExit(row, nowMs),
+    ]),
+  ]);
+}
+
+/** The last words of a component that is not running: on narrow terminals a table has no room for them. */
+function problemLines(row: ComponentRow, nowMs: number): string[][] {
+  const { state, lastTermination } = row;
+  if (state.type !== 'Waiting') return [];
+  if (state.reason === 'DependencyNotReady') return [[`  ${row.name}: ${state.message}`]];
+  const why = lastTermination?.message ?? state.message;
+  const retry =
+    state.retryAt === undefined ? '' : `; next try in ${duration(state.retryAt - nowMs)}`;
+  const words = row.lastOutput.slice(-shownLines).map((line) => `    ${line}`);
+  return [[`  ${row.name}: ${why}${retry}`, ...words]];
+}
+
+/** Of the lines that are kept (`-o json` has all). */
+const shownLines = 5;
+
+function addonTable(status: NodeStatus, stream: OutputStream): string[] {
+  return table(stream, [
+    ['ADDON', 'READY'],
+    ...status.addons.map((addon) => [addon.name, addon.isReady ? 'yes' : `no: ${addon.message}`]),
+  ]);
+}
+
+/** Packaged stacks only where one failed: the addons above say the rest. */
+function manifestTable(status: NodeStatus, stream: OutputStream): string[] {
   const stacks = status.stacks.filter(
     (stack) => stack.origin === 'user' || stack.state === 'Failed',
   );
-  return [
-    `${mark(node.isReady)} node ${node.name} (${node.role}, ${node.address})${node.isReady ? ' is Ready' : `: ${node.message}`}`,
-    `  mini-k8s ${status.version}, Kubernetes ${status.kubernetesVersion}${source}; pid ${supervisor.pid}, up ${duration(Date.now() - Date.parse(supervisor.startedAt))}, ${mebibytes(supervisor.anonymousBytes)}`,
-    '',
-    ...table([
-      ['COMPONENT', 'STATE', 'RESTARTS', 'MEMORY', 'LAST EXIT'],
-      ...status.components.map((row) => [
-        row.name,
-        describeState(row),
-        String(row.restartCount),
-        mebibytes(row.anonymousBytes),
-        describeLastExit(row),
-      ]),
+  return table(stream, [
+    ['MANIFESTS', 'STATE'],
+    ...stacks.map((stack) => [
+      stack.name,
+      `${stack.state}${stack.message === undefined ? ` (${stack.objects} objects)` : `: ${stack.message}`}`,
     ]),
-    '',
-    ...table([
-      ['ADDON', 'READY'],
-      ...status.addons.map((addon) => [addon.name, addon.isReady ? 'yes' : `no: ${addon.message}`]),
-    ]),
-    ...(stacks.length === 0
-      ? []
-      : [
-          '',
-          ...table([
-            ['MANIFESTS', 'STATE'],
-            ...stacks.map((stack) => [
-              stack.name,
-              `${stack.state}${stack.message === undefined ? ` (${stack.objects} objects)` : `: ${stack.message}`}`,
-            ]),
-          ]),
-        ]),
-    '',
-    `${nextExpiry(status)}`,
-    '',
-  ].join('\n');
+  ]);
 }
 
-function describeState(row: ComponentRow): string {
-  const { state } = row;
+function describeState({ state }: ComponentRow): string {
   switch (state.type) {
     case 'Waiting':
-      return `${state.reason}: ${state.message}`;
+      return state.reason;
     case 'Running':
       return `${state.ready ? 'Running' : 'Starting'}${state.pid === undefined ? '' : ` (pid ${state.pid})`}`;
     case 'Terminating':
@@ -64,11 +111,11 @@ function describeState(row: ComponentRow): string {
   }
 }
 
-function describeLastExit(row: ComponentRow): string {
+function describeLastExit(row: ComponentRow, nowMs: number): string {
   const last = row.lastTermination;
   if (last === undefined) return '';
   const how = last.signal === undefined ? `exit ${last.exitCode ?? '?'}` : last.signal;
-  return `${how}, ${duration(Date.now() - last.finishedAt)} ago`;
+  return `${how}, ${duration(nowMs - last.finishedAt)} ago`;
 }
 
 function nextExpiry(status: NodeStatus): string {
@@ -101,11 +148,20 @@ export function duration(ms: number): string {
   return m > 0 ? `${m}m${s}s` : `${s}s`;
 }
 
-function table(rows: readonly (readonly string[])[]): string[] {
+/** Columns as wide as their widest cell; the first row is the head, and alone it is nothing. */
+function table(stream: OutputStream, rows: readonly (readonly string[])[]): string[] {
+  if (rows.length < 2) return [];
   const widths = (rows[0] ?? []).map((_cell, column) =>
     Math.max(...rows.map((row) => row[column]?.length ?? 0)),
   );
   return rows.map((row) =>
-    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd(),
+    fitLine(stream, `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`),
   );
+}
+
+/** A row that wraps is no row: on a terminal it is cut, elsewhere nothing is lost. */
+function fitLine({ isTTY, columns }: OutputStream, line: string): string {
+  const text = line.trimEnd();
+  const width = Math.max(columns ?? 80, 20);
+  return isTTY === true && text.length > width ? `${text.slice(0, width - 1)}…` : text;
 }

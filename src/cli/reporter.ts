@@ -1,4 +1,5 @@
 import type { NodeEvent } from '../node/events.ts';
+import { type Drawing, drawEvent } from './draw-event.ts';
 import { paint } from './paint.ts';
 import type { OutputStream } from './streams.ts';
 
@@ -9,116 +10,97 @@ export interface Reporter {
   close(): void;
 }
 
-/** ✓/✗ per step with its time, drawn over on a terminal; one plain line per finished step elsewhere. */
+/**
+ * ✓/✗ per step with its time. On a terminal one more line at the bottom says what is under way; elsewhere there are
+ * only lines that stay.
+ */
 export function createReporter(stream: OutputStream): Reporter {
-  const isTerminal = stream.isTTY === true;
-  let pending = '';
+  const bottom = createBottomLine(stream);
+  /** How each component failed that has not been ready since. */
+  const failing = new Map<string, string | undefined>();
+  const progress = createProgress();
+  let isSettled = false;
+  let isStopping = false;
+
+  function show({ lines = [], begins, ends }: Drawing): void {
+    bottom.clear();
+    if (ends !== undefined) bottom.end(ends);
+    if (begins !== undefined) bottom.begin(begins);
+    for (const line of lines) stream.write(`${line}\n`);
+    bottom.draw();
+  }
+
+  function report(event: NodeEvent): void {
+    if (event.type === 'import-progress') {
+      const percent = Math.floor((event.doneBytes / Math.max(1, event.totalBytes)) * 100);
+      if (stream.isTTY === true) bottom.note(`${percent} % of ${megabytes(event.totalBytes)}`);
+      else show({ lines: progress.linesAt(event, percent) });
+      return;
+    }
+    const isFailingAgain =
+      event.type === 'component-terminated' &&
+      failing.has(event.name) &&
+      failing.get(event.name) === event.termination.message;
+    show(drawEvent(event, { stream, isFailingAgain, isSettled, isStopping }));
+    if (event.type === 'component-terminated') failing.set(event.name, event.termination.message);
+    if (event.type === 'component-ready') failing.delete(event.name);
+    if (event.type === 'cluster-ready') isSettled = true;
+    if (event.type === 'stopping') isStopping = true;
+    if (event.type === 'import-finished') bottom.note('');
+  }
+
+  return { report, close: bottom.clear };
+}
+
+/** What is under way, in the order of its beginning. Does nothing where the stream is no terminal. */
+function createBottomLine(stream: OutputStream) {
+  const work = new Set<string>();
+  let note = '';
+  let isDrawn = false;
   const clear = () => {
-    if (pending !== '') stream.write('\r\u001b[2K');
-    pending = '';
+    if (isDrawn) stream.write('\r\u001b[2K');
+    isDrawn = false;
   };
-  const line = (text: string) => {
-    clear();
-    stream.write(`${text}\n`);
-  };
-  const begin = (text: string) => {
-    if (!isTerminal) return;
-    clear();
-    pending = `  ${text} …`;
-    stream.write(paint(stream, 'dim', pending));
+  const draw = () => {
+    if (stream.isTTY !== true || work.size === 0) return;
+    const text = `  ${[...work].join(', ')} …${note === '' ? '' : ` ${note}`}`;
+    // A line that wraps could not be taken back.
+    const shown = text.slice(0, Math.max(10, (stream.columns ?? 80) - 1));
+    stream.write(paint(stream, 'dim', shown));
+    isDrawn = true;
   };
   return {
-    report: (event) => {
-      const drawing = draw(event, stream);
-      if (drawing === undefined) return;
-      if ('doing' in drawing) begin(drawing.doing);
-      else for (const text of drawing.lines) line(text);
+    clear,
+    draw,
+    begin: (words: string) => void work.add(words),
+    end: (words: string) => void work.delete(words),
+    note: (text: string) => {
+      if (text === note) return;
+      clear();
+      note = text;
+      draw();
     },
-    close: clear,
   };
 }
 
-/** What an event looks like: lines that stay, or what is being done right now. */
-type Drawing = { readonly lines: readonly string[] } | { readonly doing: string } | undefined;
+/** Less than this is read before anybody wonders, bytes. */
+const longImportBytes = 64 * 1024 * 1024;
 
-function draw(event: NodeEvent, stream: OutputStream): Drawing {
-  const done = paint(stream, 'green', '✓');
-  const failed = paint(stream, 'red', '✗');
-  switch (event.type) {
-    case 'step-started':
-      return { doing: event.step };
-    case 'step-finished':
-      return { lines: [`${done} ${event.step} (${seconds(event.elapsedMs)})`] };
-    case 'step-failed':
-      return { lines: [`${failed} ${event.step} (${seconds(event.elapsedMs)})`] };
-    case 'ready':
-      return { lines: [`${done} ${event.name} is Ready (after ${seconds(event.elapsedMs)})`] };
-    case 'cluster-ready':
-      return { lines: readyLines(event.elapsedMs, stream) };
-    case 'stack-failed':
-      return { lines: [`${failed} manifests ${event.name}: ${event.message}`] };
-    case 'orphan-ended':
-      return { lines: [`${done} ended ${event.name} (pid ${event.pid}) of an earlier run`] };
-    case 'stopping':
-      return { lines: [`Stopping (${event.reason}) …`] };
-    default:
-      return drawComponent(event, stream);
-  }
+/** A log gets a line per quarter of a long import. */
+function createProgress() {
+  let told = 0;
+  return {
+    linesAt: (event: Extract<NodeEvent, { type: 'import-progress' }>, percent: number) => {
+      const quarter = Math.floor(percent / 25);
+      if (event.totalBytes < longImportBytes || quarter === told || quarter === 4) return [];
+      told = quarter;
+      return quarter === 0
+        ? []
+        : [`  ${event.source}: ${quarter * 25} % of ${megabytes(event.totalBytes)}`];
+    },
+  };
 }
 
-function drawComponent(event: NodeEvent, stream: OutputStream): Drawing {
-  const done = paint(stream, 'green', '✓');
-  switch (event.type) {
-    case 'component-starting':
-      return isQuiet(event.name) ? undefined : { doing: `starting ${event.name}` };
-    case 'component-ready':
-      return isQuiet(event.name)
-        ? undefined
-        : { lines: [`${done} ${event.name} (${seconds(event.elapsedMs)})`] };
-    case 'component-stopped':
-      return isQuiet(event.name)
-        ? undefined
-        : { lines: [`${done} stopped ${event.name} (${seconds(event.elapsedMs)})`] };
-    case 'component-terminated':
-      return event.termination.reason === 'Stopped'
-        ? undefined
-        : { lines: terminationLines(event, stream) };
-    default:
-      return undefined;
-  }
-}
-
-/** Loops of this process: no news for a person. */
-function isQuiet(name: string): boolean {
-  return ['tunnel', 'status', 'csr-approver', 'deployer', 'local-endpoints', 'local-node'].includes(
-    name,
-  );
-}
-
-function terminationLines(
-  event: Extract<NodeEvent, { type: 'component-terminated' }>,
-  stream: OutputStream,
-): string[] {
-  const { termination } = event;
-  const how = termination.message ?? termination.signal ?? `exit code ${termination.exitCode}`;
-  const retry = event.retryInMs === undefined ? '' : `; next try in ${seconds(event.retryInMs)}`;
-  return [
-    `${paint(stream, 'red', '✗')} ${event.name} ended: ${how}${retry}`,
-    ...event.lastOutput.map((text) => paint(stream, 'dim', `    ${text}`)),
-  ];
-}
-
-function readyLines(elapsedMs: number, stream: OutputStream): string[] {
-  return [
-    `${paint(stream, 'green', '✓')} the cluster is ready (after ${seconds(elapsedMs)})`,
-    '',
-    '  mini-k8s kubectl get pods -A      what runs',
-    '  mini-k8s status                   components, memory, certificates',
-    '  mini-k8s kubeconfig admin         a kubeconfig for other machines',
-    '',
-  ];
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1_000_000)} MB`;
 }

@@ -1,6 +1,6 @@
 import { executableArtifact, imageReference } from '../artifacts/catalog.ts';
 import type { FileSpec } from '../base/files.ts';
-import { goEnvironment, privateFile } from './layout.ts';
+import { goEnvironment, privateFile, stopTimeouts } from './layout.ts';
 import type { ComponentPlan, PlanContext } from './types.ts';
 
 /**
@@ -30,7 +30,7 @@ export function planContainerd(context: PlanContext): ComponentPlan {
       dependsOn: [],
       readiness: { type: 'unix', path: paths.containerdSocket },
       startTimeoutMs: 60_000,
-      stopTimeoutMs: 10_000,
+      stopTimeoutMs: stopTimeouts.aroundApi,
       limits: { oomScoreAdj: -999 },
     },
   };

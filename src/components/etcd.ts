@@ -1,7 +1,17 @@
 import { executableArtifact } from '../artifacts/catalog.ts';
+import type { FileSpec } from '../base/files.ts';
 import { renderFlags } from '../base/flags.ts';
+import type { Paths } from '../config/paths.ts';
 import type { CertificateSpec } from '../pki/types.ts';
-import { goEnvironment, leafTtlDays, pair, pkiFiles, ports } from './layout.ts';
+import {
+  configFile,
+  goEnvironment,
+  leafTtlDays,
+  pair,
+  pkiFiles,
+  ports,
+  stopTimeouts,
+} from './layout.ts';
 import type { ComponentPlan, PlanContext } from './types.ts';
 
 /**
@@ -32,6 +42,7 @@ export function planEtcd(context: PlanContext): ComponentPlan {
     ],
     certificates: etcdCertificates(context),
     directories: [{ path: paths.etcdDir, mode: 0o700, uid, gid }],
+    files: [toolEnvironment(context)],
     process: {
       name: 'etcd',
       executable: `${paths.binDir}/etcd`,
@@ -65,10 +76,25 @@ export function planEtcd(context: PlanContext): ComponentPlan {
       dependsOn: [],
       readiness: { type: 'http', url: `http://127.0.0.1:${ports.etcdMetrics}/readyz` },
       startTimeoutMs: 120_000,
-      stopTimeoutMs: 10_000,
+      stopTimeoutMs: stopTimeouts.etcd,
       limits: { oomScoreAdj: -999 },
     },
   };
+}
+
+/** Environment of `mini-k8s etcdctl`, which thus needs neither the configuration nor the flags of the controller. */
+function toolEnvironment(context: PlanContext): FileSpec {
+  const client = pair(context.paths.pkiDir, 'kube-apiserver-etcd-client');
+  return configFile(etcdctlEnvironmentPath(context.paths), {
+    ETCDCTL_ENDPOINTS: `https://127.0.0.1:${context.config.spec.storage.etcd.clientPort}`,
+    ETCDCTL_CACERT: pkiFiles(context.paths).etcdCa.certFile,
+    ETCDCTL_CERT: client.certFile,
+    ETCDCTL_KEY: client.keyFile,
+  });
+}
+
+export function etcdctlEnvironmentPath(paths: Paths): string {
+  return `${paths.etcDir}/etcdctl.json`;
 }
 
 /** Who runs etcd and owns its data and keys (CIS 1.1.11, 1.1.12). */

@@ -1,7 +1,7 @@
 import { executableArtifact } from '../artifacts/catalog.ts';
-
 import { type FlagValue, renderFlags } from '../base/flags.ts';
 import { nthAddress, parseCidr } from '../base/ip.ts';
+import { isMachineAddress } from '../config/node-address.ts';
 import type { CertificateSpec } from '../pki/types.ts';
 import { accessFiles, auditFlags, filePaths } from './kube-apiserver-files.ts';
 import {
@@ -10,6 +10,7 @@ import {
   localApiUrl,
   pair,
   pkiFiles,
+  stopTimeouts,
   strongCipherSuites,
 } from './layout.ts';
 import type { ComponentPlan, PlanContext } from './types.ts';
@@ -45,7 +46,7 @@ export function planKubeApiserver(context: PlanContext): ComponentPlan {
         caFile: pkiFiles(paths).ca.certFile,
       },
       startTimeoutMs: 120_000,
-      stopTimeoutMs: 10_000,
+      stopTimeoutMs: stopTimeouts.api,
       limits: { oomScoreAdj: -998 },
     },
   };
@@ -144,7 +145,7 @@ function apiserverNames(context: PlanContext): { dnsNames: string[]; ipAddresses
     '127.0.0.1',
     ...(services === undefined ? [] : [nthAddress(services, 1)]),
     context.nodeAddress,
-    ...context.host.addresses.map((entry) => entry.address),
+    ...context.host.addresses.filter(isMachineAddress).map((entry) => entry.address),
     ...api.sans.filter(isIp),
   ];
   const names = [

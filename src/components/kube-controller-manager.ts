@@ -8,6 +8,8 @@ import {
   pair,
   pkiFiles,
   ports,
+  stopTimeouts,
+  volumePluginDir,
 } from './layout.ts';
 import type { ComponentPlan, PlanContext } from './types.ts';
 
@@ -46,7 +48,7 @@ export function planKubeControllerManager(context: PlanContext): ComponentPlan {
         caFile: pkiFiles(paths).ca.certFile,
       },
       startTimeoutMs: 120_000,
-      stopTimeoutMs: 10_000,
+      stopTimeoutMs: stopTimeouts.aroundApi,
       limits: { oomScoreAdj: -900 },
     },
   };
@@ -65,6 +67,8 @@ function flags(context: PlanContext): Record<string, FlagValue> {
     'cluster-signing-cert-file': files.ca.certFile,
     'cluster-signing-key-file': files.ca.keyFile,
     controllers: ['*', 'bootstrapsigner', 'tokencleaner'],
+    // The default is in /usr, which may be read-only and is not ours.
+    'flex-volume-plugin-dir': volumePluginDir(paths),
     kubeconfig: kubeconfigPath(paths, 'kube-controller-manager'),
     // One controller: an election would only write to the disk (design §11.8).
     'leader-elect': false,
@@ -79,8 +83,15 @@ function flags(context: PlanContext): Record<string, FlagValue> {
     'tls-min-version': 'VersionTLS12',
     'tls-private-key-file': server.keyFile,
     'use-service-account-credentials': true,
+    ...(config.spec.tuning === 'small' ? smallFlags : {}),
   };
 }
+
+/**
+ * At its first start it makes an account and a token for each of its controllers: upstream's 20 requests a second
+ * hold pods and pod networks back for seconds.
+ */
+const smallFlags: Record<string, FlagValue> = { 'kube-api-burst': 200, 'kube-api-qps': 100 };
 
 /** A serving certificate for a component that listens on loopback only. */
 export function loopbackServer(context: PlanContext, name: string) {

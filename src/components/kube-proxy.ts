@@ -1,6 +1,13 @@
 import { executableArtifact } from '../artifacts/catalog.ts';
 import { renderFlags } from '../base/flags.ts';
-import { clientIdentity, configFile, goEnvironment, kubeconfigPath, ports } from './layout.ts';
+import {
+  clientIdentity,
+  configFile,
+  goEnvironment,
+  kubeconfigPath,
+  ports,
+  stopTimeouts,
+} from './layout.ts';
 import type { ComponentPlan, PlanContext } from './types.ts';
 
 /**
@@ -33,14 +40,16 @@ export function planKubeProxy(context: PlanContext): ComponentPlan {
       // /livez, not /healthz: that one also asks whether the node exists and is not being deleted.
       readiness: { type: 'http', url: `http://127.0.0.1:${ports.kubeProxyHealthz}/livez` },
       startTimeoutMs: 120_000,
-      stopTimeoutMs: 10_000,
+      stopTimeoutMs: stopTimeouts.aroundApi,
       limits: { oomScoreAdj: -999 },
     },
   };
 }
 
 /** nftables where the host has a usable `nft`, else iptables; `spec.network.kubeProxy.mode` overrules (design §11.12). */
-export function kubeProxyMode(context: PlanContext): 'nftables' | 'iptables' {
+export function kubeProxyMode(
+  context: Pick<PlanContext, 'config' | 'host'>,
+): 'nftables' | 'iptables' {
   const { mode } = context.config.spec.network.kubeProxy;
   if (mode !== 'auto') return mode;
   return context.host.hasNftables ? 'nftables' : 'iptables';

@@ -1,7 +1,15 @@
 import { executableArtifact } from '../artifacts/catalog.ts';
 import { renderFlags } from '../base/flags.ts';
 import { loopbackServer } from './kube-controller-manager.ts';
-import { clientIdentity, goEnvironment, kubeconfigPath, pair, pkiFiles, ports } from './layout.ts';
+import {
+  clientIdentity,
+  goEnvironment,
+  kubeconfigPath,
+  pair,
+  pkiFiles,
+  ports,
+  stopTimeouts,
+} from './layout.ts';
 import type { ComponentPlan, PlanContext } from './types.ts';
 
 /**
@@ -46,7 +54,7 @@ export function planKubeScheduler(context: PlanContext): ComponentPlan {
         caFile: pkiFiles(paths).ca.certFile,
       },
       startTimeoutMs: 120_000,
-      stopTimeoutMs: 10_000,
+      stopTimeoutMs: stopTimeouts.aroundApi,
       limits: { oomScoreAdj: -900 },
     },
   };

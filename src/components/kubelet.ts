@@ -9,7 +9,9 @@ import {
   kubeconfigPath,
   pkiFiles,
   ports,
+  stopTimeouts,
   strongCipherSuites,
+  volumePluginDir,
 } from './layout.ts';
 import type { ComponentPlan, PlanContext } from './types.ts';
 
@@ -38,7 +40,7 @@ export function planKubelet(context: PlanContext): ComponentPlan {
     files: [identity.kubeconfig, file],
     directories: [
       { path: paths.kubeletDir, mode: 0o750, uid: 0, gid: 0 },
-      { path: staticPodDir(context), mode: 0o700, uid: 0, gid: 0 },
+      { path: paths.staticPodDir, mode: 0o700, uid: 0, gid: 0 },
     ],
     process: {
       name: 'kubelet',
@@ -60,14 +62,10 @@ export function planKubelet(context: PlanContext): ComponentPlan {
       dependsOn: ['containerd', 'kube-apiserver'],
       readiness: { type: 'http', url: `http://127.0.0.1:${ports.kubeletHealthz}/healthz` },
       startTimeoutMs: 120_000,
-      stopTimeoutMs: 10_000,
+      stopTimeoutMs: stopTimeouts.aroundApi,
       limits: { oomScoreAdj: -999 },
     },
   };
-}
-
-export function staticPodDir(context: PlanContext): string {
-  return `${context.paths.dataDir}/static-pods`;
 }
 
 function kubeletConfiguration(context: PlanContext): unknown {
@@ -88,9 +86,9 @@ function kubeletConfiguration(context: PlanContext): unknown {
     healthzPort: ports.kubeletHealthz,
     port: ports.kubelet,
     resolvConf: context.host.resolvConf.path,
-    staticPodPath: staticPodDir(context),
+    staticPodPath: paths.staticPodDir,
     // The default is in /usr, which may be read-only and is not ours.
-    volumePluginDir: `${paths.kubeletDir}/volume-plugins`,
+    volumePluginDir: volumePluginDir(paths),
     ...(config.spec.tuning === 'small' ? smallSettings : {}),
   };
 }

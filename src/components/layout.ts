@@ -19,6 +19,12 @@ export const ports = {
 export const authorityTtlDays = 3650;
 export const leafTtlDays = 365;
 
+/**
+ * Between SIGTERM and SIGKILL, milliseconds. Components end in three rounds, dependents first, and Ctrl-C must be over
+ * within 20 s: those around the API, the API itself, etcd (which SIGKILL does not harm: its log is synced).
+ */
+export const stopTimeouts = { aroundApi: 5000, api: 7000, etcd: 6000 } as const;
+
 /** Cipher suites of CIS 1.2.29 and 4.2.12 that TLS 1.2 clients still need; TLS 1.3 has its own. */
 export const strongCipherSuites = [
   'TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256',
@@ -90,6 +96,11 @@ export function clientIdentity(context: PlanContext, options: ClientOptions): Cl
       }),
     ),
   };
+}
+
+/** FlexVolume drivers; kubelet and kube-controller-manager make the directory. */
+export function volumePluginDir(paths: Paths): string {
+  return `${paths.kubeletDir}/volume-plugins`;
 }
 
 export function kubeconfigPath(paths: Paths, name: string): string {

@@ -11,8 +11,13 @@ export interface HostFacts {
   readonly cgroupVersion: 'v1' | 'v2';
   /** systemd is PID 1 and manages cgroups. */
   readonly isSystemd: boolean;
-  /** IPv4 addresses of interfaces that are up, loopback excluded, the default route's first. */
+  /**
+   * IPv4 addresses of interfaces that are up, the default route's first; none of 127.0.0.0/8, and none that is
+   * link-local.
+   */
   readonly addresses: readonly HostAddress[];
+  /** Address of the node at its last start: what it keeps while no network is there. */
+  readonly lastAddress?: string;
   /** Address of the default gateway, when there is a default route. */
   readonly defaultGateway?: string;
   /** Numeric ids of the `etcd` user when it exists. */

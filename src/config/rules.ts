@@ -8,16 +8,26 @@ import {
 } from '../base/ip.ts';
 import type { HostFacts } from './host-facts.ts';
 import { isNodeName } from './names.ts';
+import { nodeAddressOf } from './node-address.ts';
 import type { ClusterConfig } from './types.ts';
 
-interface Problem {
+/** One thing wrong with a configuration: where, and what. */
+export interface Problem {
+  /** `spec.network.podCIDR`; empty for the whole document. */
   readonly path: string;
   readonly message: string;
+  /** Further fields that the problem comes from. */
+  readonly otherPaths?: readonly string[];
 }
 
 /** Rules between fields, which no single field can break. */
 export function configProblems(config: ClusterConfig): Problem[] {
-  return [...networkProblems(config), ...portProblems(config)];
+  return [
+    ...networkProblems(config),
+    ...portProblems(config),
+    ...addressProblems(config.spec.api.address),
+    ...labelProblems(config.spec.node.labels),
+  ];
 }
 
 /**
@@ -51,8 +61,70 @@ export function hostProblems(config: ClusterConfig, host: HostFacts): Problem[] 
         message: `${text} contains this machine's ${entry.what}; choose a network that the machine does not use`,
       })),
   );
-  return [...unique(inside), ...nodeNameProblems(node.name, host)];
+  return [
+    ...unique(inside),
+    ...nodeNameProblems(node.name, host),
+    ...noAddressProblems(api.address, host),
+  ];
 }
+
+/** kube-apiserver advertises one address, and refuses one that only this machine can reach. */
+function noAddressProblems(configured: string, host: HostFacts): Problem[] {
+  if (configured !== '' || nodeAddressOf(host) !== undefined) return [];
+  return [
+    {
+      path: 'spec.api.address',
+      message:
+        'this machine has no IPv4 address besides loopback and link-local ones; connect it to a network, or set an address that it always has, ' +
+        'such as one made with: ip address add 10.255.255.1/32 dev lo',
+    },
+  ];
+}
+
+/** @see https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/ (--advertise-address) */
+function addressProblems(address: string): Problem[] {
+  const value = parseIpv4(address);
+  if (value === undefined || !unusableNetworks.some((network) => contains(network, address))) {
+    return [];
+  }
+  return [
+    {
+      path: 'spec.api.address',
+      message: `${address} is no address that other machines and pods can reach`,
+    },
+  ];
+}
+
+/** This host, loopback, link-local, multicast and reserved. */
+const unusableNetworks = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'];
+
+/** @see https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set */
+const labelKey =
+  /^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+
+/** kubelet does not start with a label that a node may not give itself. */
+function labelProblems(labels: Readonly<Record<string, string>>): Problem[] {
+  return Object.keys(labels).flatMap((key) => {
+    const message = labelKeyProblem(key);
+    return message === undefined ? [] : [{ path: `spec.node.labels.${key}`, message }];
+  });
+}
+
+function labelKeyProblem(key: string): string | undefined {
+  if (!labelKey.test(key)) return 'is not a label key such as example.com/rack';
+  const [prefix = ''] = key.includes('/') ? key.split('/') : [];
+  const isReserved = /(^|\.)(kubernetes|k8s)\.io$/.test(prefix);
+  const isAllowed = /(^|\.)(node|kubelet)\.kubernetes\.io$/.test(prefix) || ownLabels.includes(key);
+  return isReserved && !isAllowed
+    ? `is reserved for Kubernetes: a node may only give itself ${ownLabels.join(', ')} and labels below node.kubernetes.io/`
+    : undefined;
+}
+
+/** Labels of Kubernetes' own that a kubelet may set. @see https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction */
+const ownLabels: readonly string[] = [
+  'topology.kubernetes.io/region',
+  'topology.kubernetes.io/zone',
+];
 
 /** kube-router's bridge carries a pod address after the first start: that is as it should be. */
 function isOurBridge(address: string, host: HostFacts): boolean {
@@ -85,6 +157,7 @@ function networkProblems(config: ClusterConfig): Problem[] {
           {
             path: 'spec.network.podCIDR',
             message: `${network.podCIDR} overlaps spec.network.serviceCIDR ${network.serviceCIDR}`,
+            otherPaths: ['spec.network.serviceCIDR'],
           },
         ]
       : []),
@@ -122,7 +195,11 @@ function portProblems(config: ClusterConfig): Problem[] {
     used
       .slice(0, index)
       .filter((other) => other.port === entry.port)
-      .map((other) => ({ path: entry.path, message: `${entry.port} is also ${other.path}` })),
+      .map((other) => ({
+        path: entry.path,
+        message: `${entry.port} is also ${other.path}`,
+        otherPaths: [other.path],
+      })),
   );
   const [low = 0, high = 0] = network.nodePortRange.split('-').map(Number);
   const range =

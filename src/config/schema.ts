@@ -20,6 +20,18 @@ const cidr = z
 const port = z.int().min(1).max(65_535);
 const toggle = z.strictObject({ enabled: z.boolean().default(true) }).prefault({});
 
+/** A `*` may stand for the first label. Addresses are checked as far as they can be mistaken for names. */
+const serverName = z
+  .string()
+  .max(253)
+  .refine(
+    (text) =>
+      parseIpv4(text) !== undefined ||
+      /^[0-9a-f:]+:[0-9a-f:.]+$/i.test(text) ||
+      (dnsSubdomain.test(text.toLowerCase().replace(/^\*\./, '')) && !/^[\d.]+$/.test(text)),
+    'is neither a DNS name nor an IP address (no port, no scheme)',
+  );
+
 const nodeName = z
   .string()
   .refine(
@@ -62,7 +74,7 @@ export const clusterConfigSchema = z.strictObject({
         .strictObject({
           address: ipv4.default(''),
           port: port.default(6443),
-          sans: z.array(z.string().min(1).max(253)).max(100).default([]),
+          sans: z.array(serverName).max(100).default([]),
         })
         .prefault({}),
       node: z

@@ -18,11 +18,16 @@ export interface ReadinessQuery {
   /** Undefined on a controller without workloads. */
   readonly nodeName: string | undefined;
   readonly stacks: readonly ManifestStack[];
+  /**
+   * Milliseconds since the epoch: what kubelet said before is of an earlier run. Compared in whole seconds, as the
+   * API has them.
+   */
+  readonly since: number;
 }
 
 /** Asks the API whether the node and every packaged addon are Ready. Never throws: an error is a reason. */
 export async function readClusterReadiness(
-  client: KubeClient,
+  client: Pick<KubeClient, 'get'>,
   query: ReadinessQuery,
   signal?: AbortSignal,
 ): Promise<ClusterReadiness> {
@@ -30,7 +35,9 @@ export async function readClusterReadiness(
     .map((stack) => ({ stack, workloads: stack.objects.filter(isJudged) }))
     .filter((entry) => entry.workloads.length > 0);
   const [node, ...rest] = await Promise.all([
-    query.nodeName === undefined ? undefined : readNode(client, query.nodeName, signal),
+    query.nodeName === undefined
+      ? undefined
+      : readNode(client, { name: query.nodeName, since: query.since }, signal),
     ...addons.map((entry) =>
       readAddon(client, entry.stack.name, { objects: entry.workloads, signal }),
     ),
@@ -77,19 +84,28 @@ function isJudged(object: KubeObject): boolean {
 }
 
 async function readNode(
-  client: KubeClient,
-  name: string,
+  client: Pick<KubeClient, 'get'>,
+  wanted: { readonly name: string; readonly since: number },
   signal: AbortSignal | undefined,
 ): Promise<Readiness> {
+  const { name, since } = wanted;
   const message = await messageOf(async () => {
     const node = await client.get<KubeObject>({ resource: nodes, name }, signal);
-    return node === undefined ? 'not registered yet' : judgeCondition(node, 'Ready');
+    if (node === undefined) return 'not registered yet';
+    const problem = judgeCondition(node, 'Ready');
+    if (problem !== '') return problem;
+    return isFresh(node, since) ? '' : 'kubelet has not reported since the start';
   });
   return { name, isReady: message === '', message };
 }
 
+function isFresh(node: KubeObject, since: number): boolean {
+  const ready = statusOf(node).conditions?.find((entry) => entry.type === 'Ready');
+  return Date.parse(ready?.lastHeartbeatTime ?? '') >= Math.floor(since / 1000) * 1000;
+}
+
 async function readAddon(
-  client: KubeClient,
+  client: Pick<KubeClient, 'get'>,
   name: string,
   work: { readonly objects: readonly KubeObject[]; readonly signal: AbortSignal | undefined },
 ): Promise<Readiness> {
@@ -117,7 +133,9 @@ async function messageOf(read: () => Promise<string>): Promise<string> {
   try {
     return await read();
   } catch (error) {
-    return errorMessage(error);
+    return error instanceof DOMException && error.name === 'TimeoutError'
+      ? 'the API does not answer'
+      : errorMessage(error);
   }
 }
 
@@ -131,6 +149,7 @@ interface Status {
   readonly conditions?: readonly {
     type: string;
     status: string;
+    lastHeartbeatTime?: string;
     reason?: string;
     message?: string;
   }[];

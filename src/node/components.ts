@@ -1,14 +1,16 @@
 import { ensureImages } from '../artifacts/images.ts';
 import { openStore } from '../artifacts/store.ts';
-import type { Logger } from '../base/logger.ts';
+import type { Logger, LogLevel } from '../base/logger.ts';
 import { type Clock, untilAborted } from '../base/time.ts';
 import type { Paths } from '../config/paths.ts';
 import type { KubeClient } from '../kube-client/types.ts';
+import { ensurePki } from '../pki/ensure-pki.ts';
 import type { Deployer } from '../stacks/deployer.ts';
 import { processComponent } from '../supervisor/process.ts';
 import type { Component } from '../supervisor/types.ts';
 import type { TunnelServer } from '../tunnel/tunnel-server.ts';
 import type { NodeEvent } from './events.ts';
+import { keepCertificates } from './keep-certificates.ts';
 import { logThreshold } from './log-threshold.ts';
 import { loopComponent } from './loop-component.ts';
 import type { NodePlan } from './plan-types.ts';
@@ -18,7 +20,8 @@ export interface NodeParts {
   readonly paths: Paths;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly isDebug: boolean;
+  /** The least of the components' own output that is worth the log. */
+  readonly outputLevel: () => LogLevel | 'silent';
   readonly client: KubeClient;
   readonly deployer: Deployer;
   readonly tunnel: TunnelServer;
@@ -43,11 +46,16 @@ export function controllerParts(parts: NodeParts): Component[] {
         logDir: parts.paths.logDir,
         pidDir: pidDir(parts.paths),
         instance: instanceOf(parts.paths),
-        logger: logThreshold(parts.logger, parts.isDebug ? 'trace' : 'warn'),
+        logger: logThreshold(parts.logger, parts.outputLevel),
         clock: parts.clock,
       }),
     ),
     ...(parts.plan.runsWorkloads ? [imagesComponent(parts)] : []),
+    keepCertificates({
+      clock: parts.clock,
+      monotonicMs: () => performance.now(),
+      ensure: () => ensurePki(parts.plan.pki, parts),
+    }),
     loopComponent({
       name: 'deployer',
       // Pods that are there before their images would be pulled from a registry, or fail and back off.

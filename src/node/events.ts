@@ -28,4 +28,12 @@ export type NodeEvent =
   /** The node itself or an addon is Ready for the first time. */
   | { readonly type: 'ready'; readonly name: string; readonly elapsedMs: number }
   | { readonly type: 'cluster-ready'; readonly elapsedMs: number }
+  /** What is not Ready after a time in which it should be; told once. */
+  | {
+      readonly type: 'not-ready';
+      readonly messages: readonly string[];
+      readonly elapsedMs: number;
+    }
+  /** Certificates are to be made and the clock is wrong. */
+  | { readonly type: 'clock-awaited'; readonly message: string }
   | { readonly type: 'stopping'; readonly reason: string };

@@ -3,9 +3,11 @@ import { mkdtemp, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { errorCode, UserError } from '../base/errors.ts';
 import { readTextIfExists } from '../base/files.ts';
-import { renderIpv4 } from '../base/ip.ts';
+import { parseIpv4, renderIpv4 } from '../base/ip.ts';
 import type { HostAddress, HostFacts } from '../config/host-facts.ts';
+import { orderAddresses } from '../config/node-address.ts';
 import { probeNegativeOomScore } from './oom-probe.ts';
 
 const run = promisify(execFile);
@@ -13,16 +15,29 @@ const run = promisify(execFile);
 /** `f_type` of cgroup2 in statfs(2): the test that kubelet and runc use themselves. */
 const cgroup2Magic = 0x63677270;
 
-/** Reads everything about the machine that planning needs. Effects: starts `nft`, `iptables` and one `sleep`. */
-export async function gatherHostFacts(): Promise<HostFacts> {
-  const [meminfo, machineId, cgroup, route, resolvConf, etcdUser] = await Promise.all([
-    readFile('/proc/meminfo', 'utf8'),
-    readTextIfExists('/etc/machine-id'),
-    statfs('/sys/fs/cgroup'),
-    readTextIfExists('/proc/net/route'),
-    findResolvConf(),
-    findUser('etcd'),
-  ]);
+/** Where the components look for programs too; a shell's own PATH may lack the directories of administration. */
+const administrationPath = '/usr/local/sbin:/usr/sbin:/sbin';
+
+export interface HostFactsOptions {
+  /** Holds the address that the node had at its last start; there is none before the first. */
+  readonly lastAddressFile: string;
+}
+
+/**
+ * Reads everything about the machine that planning needs. Effects: starts `nft`, `iptables` and one `sleep`.
+ * @throws UserError on a machine without cgroups.
+ */
+export async function gatherHostFacts(options: HostFactsOptions): Promise<HostFacts> {
+  const [meminfo, machineId, cgroupVersion, route, resolvConf, etcdUser, lastAddress] =
+    await Promise.all([
+      readFile('/proc/meminfo', 'utf8'),
+      readTextIfExists('/etc/machine-id'),
+      readCgroupVersion(),
+      readTextIfExists('/proc/net/route'),
+      findResolvConf(),
+      findUser('etcd'),
+      readLastAddress(options.lastAddressFile),
+    ]);
   const [nft, iptables, allowsNegativeOomScore] = await Promise.all([
     commandOutput('nft', ['--version']),
     commandOutput('iptables', ['--version']),
@@ -35,9 +50,10 @@ export async function gatherHostFacts(): Promise<HostFacts> {
     arch: process.arch === 'arm64' ? 'arm64' : 'amd64',
     memoryBytes: meminfoBytes(meminfo, 'MemTotal'),
     cpus: os.availableParallelism(),
-    cgroupVersion: Number(cgroup.type) === cgroup2Magic ? 'v2' : 'v1',
+    cgroupVersion,
     isSystemd: (await readTextIfExists('/proc/1/comm'))?.trim() === 'systemd',
     addresses: orderAddresses(readAddresses(), gateway?.interface),
+    ...(lastAddress === undefined ? {} : { lastAddress }),
     ...(gateway === undefined ? {} : { defaultGateway: gateway.address }),
     ...(etcdUser === undefined ? {} : { etcdUser }),
     resolvConf,
@@ -79,7 +95,7 @@ export function meminfoBytes(text: string, key: string): number {
 function readAddresses(): HostAddress[] {
   return Object.entries(os.networkInterfaces()).flatMap(([name, entries]) =>
     (entries ?? [])
-      .filter((entry) => entry.family === 'IPv4' && !entry.internal)
+      .filter((entry) => entry.family === 'IPv4' && isReachable(entry.address))
       .map((entry) => ({
         interface: name,
         address: entry.address,
@@ -88,30 +104,63 @@ function readAddresses(): HostAddress[] {
   );
 }
 
-/** The default route's interface first; what containers and the cluster made last. */
-function orderAddresses(addresses: HostAddress[], preferred: string | undefined): HostAddress[] {
-  const rank = (entry: HostAddress) =>
-    entry.interface === preferred
-      ? 0
-      : /^(kube-|cni|veth|docker|br-|virbr|flannel|cali)/.test(entry.interface)
-        ? 2
-        : 1;
-  return addresses.toSorted((a, b) => rank(a) - rank(b));
+/** An address on `lo` counts when others could reach it: that is how a node keeps one without a network. */
+export function isReachable(address: string): boolean {
+  return !/^(127\.|169\.254\.)/.test(address);
+}
+
+async function readCgroupVersion(): Promise<'v1' | 'v2'> {
+  try {
+    return Number((await statfs('/sys/fs/cgroup')).type) === cgroup2Magic ? 'v2' : 'v1';
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+    throw new UserError({
+      what: 'run containers on this machine',
+      why: '/sys/fs/cgroup is not there',
+      fix: 'mount cgroups: mount -t cgroup2 none /sys/fs/cgroup',
+    });
+  }
+}
+
+/** Anything but an address counts as none: a power cut may have left the file empty. */
+async function readLastAddress(file: string): Promise<string | undefined> {
+  const text = await readTextIfExists(file).catch((error: unknown) => {
+    // Only root may look into the state directory; a dry run of another user goes without.
+    if (errorCode(error) === 'EACCES') return undefined;
+    throw error;
+  });
+  const address = (text ?? '').trim();
+  return parseIpv4(address) === undefined ? undefined : address;
 }
 
 /** Pods need nameservers that they can reach: a loopback resolver of systemd has its real list elsewhere. */
 async function findResolvConf(): Promise<HostFacts['resolvConf']> {
   const candidates = ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf'];
-  for (const candidate of candidates) {
-    const nameservers = parseNameservers((await readTextIfExists(candidate)) ?? '').filter(
-      (address) => !address.startsWith('127.') && address !== '::1',
-    );
-    if (nameservers.length > 0) return { path: candidate, nameservers };
-  }
-  return { path: '', nameservers: [] };
+  const files = await Promise.all(
+    candidates.map(async (file) => ({
+      path: file,
+      nameservers: parseNameservers((await readTextIfExists(file)) ?? ''),
+    })),
+  );
+  return chooseResolvConf(files);
 }
 
-function parseNameservers(text: string): string[] {
+/** The first file with nameservers that are all reachable from a pod; none is better than one that leads to nowhere. */
+export function chooseResolvConf(
+  files: readonly HostFacts['resolvConf'][],
+): HostFacts['resolvConf'] {
+  const isLoopback = (address: string) => address.startsWith('127.') || address === '::1';
+  const usable = files.filter(({ nameservers }) => nameservers.length > 0);
+  return (
+    usable.find(({ nameservers }) => !nameservers.some(isLoopback)) ??
+    usable.find(({ nameservers }) => !nameservers.every(isLoopback)) ?? {
+      path: '',
+      nameservers: [],
+    }
+  );
+}
+
+export function parseNameservers(text: string): string[] {
   return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1] ?? '');
 }
 
@@ -129,7 +178,8 @@ async function commandOutput(
   args: readonly string[],
 ): Promise<string | undefined> {
   try {
-    return (await run(command, [...args], { timeout: 10_000 })).stdout;
+    const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:${administrationPath}` };
+    return (await run(command, [...args], { timeout: 10_000, env })).stdout;
   } catch {
     // Not there, or not usable: either way planning must not count on it.
     return undefined;

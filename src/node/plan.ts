@@ -7,6 +7,7 @@ import { controllerComponents } from '../components/index.ts';
 import { ports } from '../components/layout.ts';
 import type { ComponentPlan, DirectorySpec, PlanContext } from '../components/types.ts';
 import type { HostFacts } from '../config/host-facts.ts';
+import { nodeAddressOf } from '../config/node-address.ts';
 import type { Paths } from '../config/paths.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import type { HostSetting } from '../host/types.ts';
@@ -72,7 +73,8 @@ function planContext(options: PlanOptions): PlanContext {
     host,
     paths: options.paths,
     nodeName: node.name === '' ? host.hostname.toLowerCase() : node.name,
-    nodeAddress: api.address === '' ? (host.addresses[0]?.address ?? '127.0.0.1') : api.address,
+    // Refused by checkHost where there is none.
+    nodeAddress: api.address === '' ? (nodeAddressOf(host) ?? '127.0.0.1') : api.address,
     runsWorkloads: options.runsWorkloads,
   };
 }

@@ -32,6 +32,23 @@ export async function checkPorts(uses: readonly PortUse[]): Promise<UserError[]>
   });
 }
 
+/** Errors for ports that two components would want, because a field was set to one that another has by definition. */
+export function portClashes(uses: readonly PortUse[]): UserError[] {
+  return uses.flatMap((use) => {
+    const other = uses.find(
+      (entry) => entry.port === use.port && entry.component !== use.component,
+    );
+    if (use.field === undefined || other === undefined) return [];
+    return [
+      new UserError({
+        what: `start ${use.component}`,
+        why: `port ${use.port} is also ${other.component}'s`,
+        fix: `set ${use.field} to another port`,
+      }),
+    ];
+  });
+}
+
 /** Listening sockets of a `/proc/net/tcp` table. */
 export function parseListeners(table: string): { port: number; inode: string }[] {
   const listening = '0A';

@@ -1,13 +1,18 @@
-import { mkdir, statfs } from 'node:fs/promises';
+import { access, mkdir, statfs } from 'node:fs/promises';
+import path from 'node:path';
 import { errorCode, errorMessage, throwCollected, UserError } from '../base/errors.ts';
+import { kubeProxyMode } from '../components/kube-proxy.ts';
 import { ports } from '../components/layout.ts';
 import type { Paths } from '../config/paths.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import { probeWritable } from './host-facts.ts';
-import { checkPorts, type PortUse } from './port-check.ts';
+import { checkPorts, type PortUse, portClashes } from './port-check.ts';
+import type { PreparedNode } from './prepare.ts';
 
 /** Less free space than this and etcd, containerd and kubelet fail one after the other. */
 const minimumFreeBytes = 256 * 1024 * 1024;
+/** A cluster that exists must start on a disk that is nearly full: how else could anybody delete something? */
+const minimumFreeBytesLater = 32 * 1024 * 1024;
 
 /** @throws UserError when this process is not root. */
 export function requireRoot(what: string): void {
@@ -23,7 +28,7 @@ export function requireRoot(what: string): void {
 export async function checkDataDirectory(paths: Paths): Promise<void> {
   const what = `use data directory ${paths.dataDir}`;
   try {
-    await mkdir(paths.dataDir, { recursive: true, mode: 0o711 });
+    await makeDirectory(paths.dataDir);
     await probeWritable(paths.dataDir);
   } catch (error) {
     throw new UserError({
@@ -35,17 +40,55 @@ export async function checkDataDirectory(paths: Paths): Promise<void> {
   }
   const { bavail, bsize } = await statfs(paths.dataDir);
   const freeBytes = bavail * bsize;
-  if (freeBytes >= minimumFreeBytes) return;
+  const isLater = await access(`${paths.etcdDir}/member`).then(
+    () => true,
+    () => false,
+  );
+  const neededBytes = isLater ? minimumFreeBytesLater : minimumFreeBytes;
+  if (freeBytes >= neededBytes) return;
   throw new UserError({
     what,
-    why: `only ${mebibytes(freeBytes)} MiB are free there, ${mebibytes(minimumFreeBytes)} MiB are needed`,
+    why: `only ${mebibytes(freeBytes)} MiB are free there, ${mebibytes(neededBytes)} MiB are needed`,
     fix: 'make room or choose another directory with --data-dir',
   });
 }
 
+/** @throws UserError when the program that kube-proxy's mode needs is not on the machine. */
+export function checkServiceTools(node: Pick<PreparedNode, 'config' | 'host' | 'plan'>): void {
+  if (!node.plan.processes.some(({ name }) => name === 'kube-proxy')) return;
+  const { host } = node;
+  const mode = kubeProxyMode(node);
+  if (mode === 'nftables' ? host.hasNftables : host.hasIptables) return;
+  const isChosen = node.config.spec.network.kubeProxy.mode !== 'auto';
+  const iptables = isChosen ? 'iptables is not' : 'neither nft 1.0.1 or newer nor iptables is';
+  throw new UserError({
+    what: 'start kube-proxy',
+    why: `${mode === 'nftables' ? 'nft 1.0.1 or newer is not' : iptables} on this machine`,
+    fix: 'install nftables (apt-get install nftables), or set spec.network.kubeProxy.enabled: false and bring another implementation of Services',
+  });
+}
+
+/** Node.js hides behind ENOENT why the kernel would not make a missing part, such as a read-only disk: one by one then. */
+async function makeDirectory(directory: string): Promise<void> {
+  const options = { recursive: true, mode: 0o711 };
+  try {
+    await mkdir(directory, options);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+    await makeDirectory(path.dirname(directory));
+    await mkdir(directory, { mode: options.mode });
+  }
+}
+
 /** @throws UserError or UserErrors: every port of the control plane and the node that is taken. */
 export async function checkFreePorts(config: ClusterConfig, runsWorkloads: boolean): Promise<void> {
-  const { api, storage } = config.spec;
+  const uses = portUses(config, runsWorkloads);
+  throwCollected([...portClashes(uses), ...(await checkPorts(uses))]);
+}
+
+/** Every port of the control plane and of the node. With a CNI that does kube-proxy's work, that one may have its ports. */
+export function portUses(config: ClusterConfig, runsWorkloads: boolean): PortUse[] {
+  const { api, storage, network } = config.spec;
   const controlPlane: PortUse[] = [
     { port: api.port, component: 'kube-apiserver', field: 'spec.api.port' },
     { port: storage.etcd.clientPort, component: 'etcd', field: 'spec.storage.etcd.clientPort' },
@@ -54,13 +97,19 @@ export async function checkFreePorts(config: ClusterConfig, runsWorkloads: boole
     { port: ports.controllerManager, component: 'kube-controller-manager' },
     { port: ports.scheduler, component: 'kube-scheduler' },
   ];
-  const node: PortUse[] = [
+  const kubelet: PortUse[] = [
     { port: ports.kubelet, component: 'kubelet' },
     { port: ports.kubeletHealthz, component: 'kubelet' },
+  ];
+  const kubeProxy: PortUse[] = [
     { port: ports.kubeProxyHealthz, component: 'kube-proxy' },
     { port: ports.kubeProxyMetrics, component: 'kube-proxy' },
   ];
-  throwCollected(await checkPorts([...controlPlane, ...(runsWorkloads ? node : [])]));
+  return [
+    ...controlPlane,
+    ...(runsWorkloads ? kubelet : []),
+    ...(runsWorkloads && network.kubeProxy.enabled ? kubeProxy : []),
+  ];
 }
 
 function describeDiskError(error: unknown): string {

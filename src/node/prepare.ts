@@ -1,7 +1,7 @@
 import { errorCode, throwCollected, UserError } from '../base/errors.ts';
 import { readTextIfExists } from '../base/files.ts';
 import type { HostFacts } from '../config/host-facts.ts';
-import { checkHost, parseConfig } from '../config/parse.ts';
+import { checkHost, type InspectedConfig, inspectConfig } from '../config/parse.ts';
 import { defaultConfigFile, type Paths, pathsFor } from '../config/paths.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import { gatherHostFacts } from './host-facts.ts';
@@ -29,8 +29,12 @@ export interface PreparedNode {
  */
 export async function prepareController(options: PrepareOptions): Promise<PreparedNode> {
   const paths = pathsFor(options);
-  const [config, host] = await Promise.all([readConfig(options), gatherHostFacts()]);
-  throwCollected(checkHost(config, host, paths.configFile));
+  const [inspected, host] = await Promise.all([
+    inspectConfigFile(options),
+    gatherHostFacts({ lastAddressFile: lastAddressFile(paths) }),
+  ]);
+  throwCollected([...inspected.errors, ...checkHost(inspected, host, paths.configFile)]);
+  const { config } = inspected;
   const plan = planController({ config, host, paths, runsWorkloads: options.runsWorkloads });
   return { config, host, paths, plan };
 }
@@ -42,6 +46,14 @@ export async function prepareController(options: PrepareOptions): Promise<Prepar
 export async function readConfig(options: {
   readonly configFile?: string;
 }): Promise<ClusterConfig> {
+  const { config, errors } = await inspectConfigFile(options);
+  throwCollected(errors);
+  return config;
+}
+
+async function inspectConfigFile(options: {
+  readonly configFile?: string;
+}): Promise<InspectedConfig> {
   const file = options.configFile ?? defaultConfigFile;
   const text = await readConfigText(file);
   if (text === undefined && options.configFile !== undefined) {
@@ -51,7 +63,12 @@ export async function readConfig(options: {
       fix: 'mini-k8s config default prints one to begin with',
     });
   }
-  return parseConfig(text ?? '', file);
+  return inspectConfig(text ?? '', file);
+}
+
+/** Where a start leaves the node's address for one without a network (`HostFacts.lastAddress`). */
+export function lastAddressFile(paths: Paths): string {
+  return `${paths.stateDir}/node-address`;
 }
 
 async function readConfigText(file: string): Promise<string | undefined> {

@@ -8,9 +8,13 @@ import type { Clock } from '../base/time.ts';
 import type { DirectorySpec } from '../components/types.ts';
 import type { Paths } from '../config/paths.ts';
 import { ensureHostSettings } from '../host/ensure-host-settings.ts';
+import { certificateStatuses } from '../pki/certificate-statuses.ts';
 import { ensurePki } from '../pki/ensure-pki.ts';
+import { passClockGate } from './clock-gate.ts';
+import { handOverCni } from './cni-handover.ts';
 import type { NodeEvent } from './events.ts';
 import type { NodePlan } from './plan-types.ts';
+import { lastAddressFile } from './prepare.ts';
 
 export interface RealiseOptions {
   readonly paths: Paths;
@@ -34,9 +38,11 @@ export async function realisePlan(plan: NodePlan, options: RealiseOptions): Prom
   await step('machine settings', () =>
     ensureHostSettings(plan.hostSettings, { recordFile: hostRecordFile(options.paths), onEvent }),
   );
-  await step('keys and certificates', () => ensurePki(plan.pki, { clock: options.clock, onEvent }));
+  await step('keys and certificates', () => realisePki(plan, options));
   signal.throwIfAborted();
   await step('configuration files', () => realiseFiles(plan, options));
+  await rememberAddress(plan, options.paths);
+  await handOverCni(plan, options.paths);
 }
 
 /** Where changes of the machine are recorded, for `reset`. */
@@ -74,6 +80,19 @@ async function realiseArtifacts(plan: NodePlan, options: RealiseOptions): Promis
           }),
         ];
   await ensureArtifacts([...plan.artifacts, ...plan.images], { store, sources, onEvent, signal });
+}
+
+async function realisePki(plan: NodePlan, options: RealiseOptions): Promise<void> {
+  const { clock, onEvent, signal } = options;
+  const readStatuses = () => certificateStatuses(plan.pki, clock);
+  await passClockGate({ clock, onEvent, signal, readStatuses });
+  await ensurePki(plan.pki, { clock, onEvent });
+}
+
+/** For a later start without a network. */
+async function rememberAddress(plan: NodePlan, paths: Paths): Promise<void> {
+  const content = `${plan.nodeAddress}\n`;
+  await ensureFile({ path: lastAddressFile(paths), content, mode: 0o600, uid: 0, gid: 0 });
 }
 
 /** Makes directories with mode and owner, also where they exist already. */

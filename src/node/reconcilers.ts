@@ -47,7 +47,10 @@ export function reconcilerComponents(parts: ReconcilerParts): Component[] {
   });
   const observers = [
     endpoints.observer,
-    createNodeLabels({ client, labels: controlPlaneLabels }),
+    createNodeLabels({
+      client,
+      labels: { ...controlPlaneLabels, ...node.config.spec.node.labels },
+    }),
     ...cniObservers(parts),
   ];
   return [

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
 import os from 'node:os';
-import { UserError } from '../base/errors.ts';
-import { pair, pkiFiles } from '../components/layout.ts';
+import { errorCode, UserError } from '../base/errors.ts';
+import { readTextIfExists } from '../base/files.ts';
+import { etcdctlEnvironmentPath } from '../components/etcd.ts';
 import { defaultDataDir, type Paths, pathsFor } from '../config/paths.ts';
 import { adminKubeconfigFile } from './admin-kubeconfig.ts';
-import { readConfig } from './prepare.ts';
+import { readHolder } from './lock.ts';
 
 export interface ToolOptions {
   readonly args: readonly string[];
@@ -14,27 +15,47 @@ export interface ToolOptions {
 
 /**
  * Runs one of the packaged tools with this node's credentials, its terminal and its signals; resolves with its exit
- * code, 128 + n when signal n ended it. `MINI_K8S_DATA_DIR` names another data directory.
+ * code, 128 + n when signal n ended it. `MINI_K8S_DATA_DIR` names another data directory than the running node's.
  * @throws UserError when the tool or the credentials are not there.
  */
 export async function runTool(
   tool: 'kubectl' | 'ctr' | 'etcdctl',
   options: ToolOptions,
 ): Promise<number> {
-  const paths = pathsFor({ dataDir: options.env.MINI_K8S_DATA_DIR ?? defaultDataDir });
+  const paths = pathsFor({ dataDir: await findDataDir(options.env) });
   const executable = await findTool(tool, paths, options.env);
   const env = { ...options.env, ...(await credentials(tool, paths, options.env)) };
   return new Promise((resolve, reject) => {
     const child = spawn(executable, [...options.args], { stdio: 'inherit', env });
-    // The terminal sends Ctrl-C to both: the tool decides, and we wait for it.
+    // The terminal sends Ctrl-C to both: the tool decides, and we wait for it. Whoever ends us means the tool.
     const ignore = () => {};
-    process.on('SIGINT', ignore);
-    child.once('error', reject);
-    child.once('exit', (code, signal) => {
+    const passOn = (signal: NodeJS.Signals) => child.kill(signal);
+    const stopListening = () => {
       process.off('SIGINT', ignore);
+      for (const signal of passedOn) process.off(signal, passOn);
+    };
+    process.on('SIGINT', ignore);
+    for (const signal of passedOn) process.on(signal, passOn);
+    child.once('error', (error) => {
+      stopListening();
+      reject(error);
+    });
+    child.once('exit', (code, signal) => {
+      stopListening();
       resolve(code ?? 128 + (signal === null ? 0 : os.constants.signals[signal]));
     });
   });
+}
+
+const passedOn = ['SIGTERM', 'SIGHUP'] as const;
+
+/** The environment's, else the running node's, else the default. */
+async function findDataDir(env: ToolOptions['env']): Promise<string> {
+  const named = env.MINI_K8S_DATA_DIR ?? '';
+  if (named !== '') return named;
+  // Only root may read who runs, and only root has credentials.
+  const holder = await readHolder(pathsFor()).catch(() => undefined);
+  return holder?.dataDir ?? defaultDataDir;
 }
 
 async function findTool(tool: string, paths: Paths, env: ToolOptions['env']): Promise<string> {
@@ -70,12 +91,18 @@ async function credentials(
   if (tool === 'ctr') {
     return { CONTAINERD_ADDRESS: paths.containerdSocket, CONTAINERD_NAMESPACE: 'k8s.io' };
   }
-  const client = pair(paths.pkiDir, 'kube-apiserver-etcd-client');
-  const { clientPort } = (await readConfig({})).spec.storage.etcd;
-  return {
-    ETCDCTL_ENDPOINTS: `https://127.0.0.1:${clientPort}`,
-    ETCDCTL_CACERT: pkiFiles(paths).etcdCa.certFile,
-    ETCDCTL_CERT: client.certFile,
-    ETCDCTL_KEY: client.keyFile,
-  };
+  return readEtcdctlEnvironment(paths);
+}
+
+async function readEtcdctlEnvironment(paths: Paths): Promise<Record<string, string>> {
+  const file = etcdctlEnvironmentPath(paths);
+  const problem = (why: string, fix: string) => new UserError({ what: 'run etcdctl', why, fix });
+  try {
+    const text = await readTextIfExists(file);
+    if (text !== undefined) return JSON.parse(text) as Record<string, string>;
+  } catch (error) {
+    if (errorCode(error) !== 'EACCES') throw error;
+    throw problem(`${file} is for root only`, 'run it with sudo');
+  }
+  throw problem(`there is no cluster in ${paths.dataDir}`, 'start one with: mini-k8s controller');
 }

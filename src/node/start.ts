@@ -1,21 +1,24 @@
+import { errorMessage } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import { type Clock, sleep, untilAborted } from '../base/time.ts';
+import { type Clock, untilAborted } from '../base/time.ts';
 import { pkiFiles } from '../components/layout.ts';
 import { createKubeClient } from '../kube-client/client.ts';
-import type { KubeClient } from '../kube-client/types.ts';
 import { createDeployer } from '../stacks/deployer.ts';
-import { endOrphans } from '../supervisor/orphans.ts';
 import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
 import { createLocalRoutingTable } from '../tunnel/route-local.ts';
 import { createTunnelServer } from '../tunnel/tunnel-server.ts';
-import { isClusterReady, readClusterReadiness } from './cluster-readiness.ts';
-import { controllerParts, instanceOf, pidDir } from './components.ts';
+import { controllerParts } from './components.ts';
+import { endProcesses } from './end-processes.ts';
 import type { NodeEvent } from './events.ts';
 import { takeLock } from './lock.ts';
-import { checkDataDirectory, checkFreePorts, requireRoot } from './preflight.ts';
+import { logNodeEvent } from './log-node-event.ts';
+import { outputLevel } from './log-threshold.ts';
+import { checkDataDirectory, checkFreePorts, checkServiceTools, requireRoot } from './preflight.ts';
 import { type PreparedNode, prepareController } from './prepare.ts';
 import { ensureDirectories, realisePlan } from './realise.ts';
 import { reconcilerComponents, restorePodNetwork } from './reconcilers.ts';
+import { reportClusterReady } from './report-readiness.ts';
+import { type StartTime, startTime } from './start-time.ts';
 import { statusReader } from './status.ts';
 import { statusServer } from './status-server.ts';
 
@@ -32,27 +35,42 @@ export interface StartOptions {
   readonly onEvent: (event: NodeEvent) => void;
 }
 
-/** Between two looks at what is not Ready yet, milliseconds. */
-const readinessPollMs = 500;
-
 /**
- * Runs a controller until the signal aborts, then stops everything in order.
+ * Runs a controller until the signal aborts, at whatever point it is, then stops everything in order.
  * @throws UserError or UserErrors when it cannot be started; a component that fails later is only reported.
  */
 export async function runController(options: StartOptions, signal: AbortSignal): Promise<void> {
-  const startedAt = options.clock.now();
+  const { logger } = options;
+  const onEvent = (event: NodeEvent) => {
+    logNodeEvent(logger, event);
+    options.onEvent(event);
+  };
+  const tellStop = () => onEvent({ type: 'stopping', reason: String(signal.reason) });
+  signal.addEventListener('abort', tellStop, { once: true });
+  try {
+    await startAndSupervise({ ...options, onEvent }, signal);
+  } catch (error) {
+    // Whatever was under way when it was asked to stop ends with an error, and that is no failure.
+    if (!signal.aborted) throw error;
+    logger.debug('stopped before everything had started', { reason: errorMessage(error) });
+  } finally {
+    signal.removeEventListener('abort', tellStop);
+  }
+}
+
+async function startAndSupervise(options: StartOptions, signal: AbortSignal): Promise<void> {
+  const started = startTime(options.clock);
   requireRoot('start the controller');
   const node = await prepareController(options);
+  checkServiceTools(node);
   await checkDataDirectory(node.paths);
   await ensureDirectories(
     node.plan.directories.filter((entry) => entry.path === node.paths.runDir),
   );
+  signal.throwIfAborted();
   const lock = await takeLock(node.paths, 'controller');
   try {
-    await endOrphans({
-      pidDir: pidDir(node.paths),
-      instance: instanceOf(node.paths),
-      executables: node.plan.processes.map((process) => process.executable),
+    await endProcesses(node.paths, {
       stopTimeoutMs: 10_000,
       logger: options.logger,
       onEvent: options.onEvent,
@@ -60,15 +78,14 @@ export async function runController(options: StartOptions, signal: AbortSignal):
     await checkFreePorts(node.config, options.runsWorkloads);
     await realisePlan(node.plan, { ...options, paths: node.paths, signal });
     await restorePodNetwork(node.plan);
-    await superviseUntilAborted(node, { ...options, startedAt }, signal);
+    await superviseUntilAborted(node, { ...options, started }, signal);
   } finally {
     await lock.release();
   }
 }
 
 interface SuperviseOptions extends StartOptions {
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
+  readonly started: StartTime;
 }
 
 async function superviseUntilAborted(
@@ -77,7 +94,12 @@ async function superviseUntilAborted(
   signal: AbortSignal,
 ): Promise<void> {
   const { plan, paths } = node;
-  const { clock, logger, onEvent } = options;
+  const { clock, logger, isDebug } = options;
+  let isSettled = false;
+  const onEvent = (event: NodeEvent) => {
+    isSettled ||= event.type === 'cluster-ready' || event.type === 'not-ready';
+    options.onEvent(event);
+  };
   const client = createKubeClient({
     server: `https://127.0.0.1:${node.config.spec.api.port}`,
     caFile: pkiFiles(paths).ca.certFile,
@@ -100,7 +122,11 @@ async function superviseUntilAborted(
     logger,
     onEvent,
   });
-  const parts = { ...options, plan, paths, client, deployer, tunnel };
+  const parts = {
+    ...options,
+    ...{ plan, paths, client, deployer, tunnel, onEvent },
+    outputLevel: () => outputLevel({ isDebug, isSettled }),
+  };
   const supervisor: Supervisor = createSupervisor({
     components: [
       ...controllerParts(parts),
@@ -117,45 +143,12 @@ async function superviseUntilAborted(
     onEvent,
   });
   try {
-    await supervisor.start(signal);
-    onEvent({
-      type: 'components-ready',
-      nodeName: plan.nodeName,
-      elapsedMs: clock.now() - options.startedAt,
-    });
-    await reportClusterReady(node, { ...options, client }, signal);
+    const components = () => supervisor.status();
+    const componentsReady = supervisor.start(signal);
+    await reportClusterReady({ ...parts, components, componentsReady }, signal);
     await untilAborted(signal);
-  } catch (error) {
-    if (!signal.aborted) throw error;
   } finally {
-    onEvent({ type: 'stopping', reason: String(signal.reason ?? 'error') });
     await supervisor.stop();
     client.close();
   }
-}
-
-/** Tells the reporter when the node and every addon are Ready; asks until then, and no longer. */
-async function reportClusterReady(
-  node: PreparedNode,
-  options: SuperviseOptions & { readonly client: KubeClient },
-  signal: AbortSignal,
-): Promise<void> {
-  const query = {
-    nodeName: node.plan.runsWorkloads ? node.plan.nodeName : undefined,
-    stacks: node.plan.runsWorkloads ? node.plan.stacks : [],
-  };
-  const seen = new Set<string>();
-  for (;;) {
-    const readiness = await readClusterReadiness(options.client, query, signal);
-    const all = [...(readiness.node === undefined ? [] : [readiness.node]), ...readiness.addons];
-    for (const entry of all) {
-      if (!entry.isReady || seen.has(entry.name)) continue;
-      seen.add(entry.name);
-      const elapsedMs = options.clock.now() - options.startedAt;
-      options.onEvent({ type: 'ready', name: entry.name, elapsedMs });
-    }
-    if (isClusterReady(readiness)) break;
-    await sleep(readinessPollMs, signal);
-  }
-  options.onEvent({ type: 'cluster-ready', elapsedMs: options.clock.now() - options.startedAt });
 }

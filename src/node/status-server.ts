@@ -63,12 +63,20 @@ export function fetchStatus(socketPath: string): Promise<NodeStatus> {
       response.on('end', () => {
         const body = Buffer.concat(chunks).toString('utf8');
         if (response.statusCode === 200) resolve(JSON.parse(body) as NodeStatus);
-        else reject(new Error(`status answered ${response.statusCode}: ${body}`));
+        else reject(unreadable(body));
       });
     });
-    outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within 30 s')));
+    outgoing.on('timeout', () => outgoing.destroy(unreadable('no answer within 30 s')));
     outgoing.on('error', (error) => reject(explain(error, socketPath)));
     outgoing.end();
+  });
+}
+
+function unreadable(why: string): UserError {
+  return new UserError({
+    what: 'read the status',
+    why,
+    fix: 'look into the log of the controller',
   });
 }
 
@@ -88,7 +96,8 @@ function explain(error: Error, socketPath: string): Error {
       fix: 'run it with sudo',
     });
   }
-  return error;
+  // Reset, or broken off: the controller is just ending.
+  return code === undefined ? error : unreadable(error.message);
 }
 
 function listen(server: Server, socketPath: string): Promise<void> {

@@ -23,7 +23,8 @@ export interface NodeStatus {
     readonly dataDir: string;
     /** `upstream` or `source`, as the components in use were made. */
     readonly builtFrom: string;
-    readonly kubeProxyMode?: string;
+    /** Left out where kube-proxy is switched off or there are no workloads. */
+    readonly kubeProxyMode?: 'nftables' | 'iptables';
   };
   readonly components: readonly ComponentStatus[];
   readonly addons: readonly Readiness[];

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { componentVersion } from '../artifacts/catalog.ts';
 import { readStoreIndex } from '../artifacts/store.ts';
 import type { Clock } from '../base/time.ts';
+import { kubeProxyMode } from '../components/kube-proxy.ts';
 import type { KubeClient } from '../kube-client/types.ts';
 import { certificateStatuses } from '../pki/certificate-statuses.ts';
 import type { Deployer } from '../stacks/deployer.ts';
@@ -10,6 +11,7 @@ import type { TunnelServer } from '../tunnel/tunnel-server.ts';
 import { readClusterReadiness } from './cluster-readiness.ts';
 import { meminfoBytes } from './host-facts.ts';
 import type { PreparedNode } from './prepare.ts';
+import { earliestStart, type StartTime } from './start-time.ts';
 import type { NodeStatus } from './status-types.ts';
 
 export interface StatusSources {
@@ -17,24 +19,28 @@ export interface StatusSources {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly version: string;
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
+  readonly started: StartTime;
   readonly deployer: Deployer;
   readonly tunnel: TunnelServer;
   readonly components: () => readonly ComponentStatus[];
 }
 
 /** How long the API may take before status goes without it, milliseconds. */
-const apiTimeoutMs = 5_000;
+const apiTimeoutMs = 3_000;
 
 /** Reads the whole status at each call; nothing is kept in between. */
 export function statusReader(sources: StatusSources): () => Promise<NodeStatus> {
   return async () => {
     const { plan, paths } = sources.node;
+    const runsKubeProxy = plan.processes.some(({ name }) => name === 'kube-proxy');
     const [readiness, certificates, builtFrom, anonymousBytes] = await Promise.all([
       readClusterReadiness(
         sources.client,
-        { nodeName: plan.runsWorkloads ? plan.nodeName : undefined, stacks: plan.stacks },
+        {
+          nodeName: plan.runsWorkloads ? plan.nodeName : undefined,
+          stacks: plan.stacks,
+          since: earliestStart(sources.started, sources.clock.now(), performance.now()),
+        },
         AbortSignal.timeout(apiTimeoutMs),
       ),
       certificateStatuses(plan.pki, sources.clock),
@@ -53,10 +59,11 @@ export function statusReader(sources: StatusSources): () => Promise<NodeStatus> 
       },
       supervisor: {
         pid: process.pid,
-        startedAt: new Date(sources.startedAt).toISOString(),
+        startedAt: new Date(sources.started.wallMs).toISOString(),
         anonymousBytes,
         dataDir: paths.dataDir,
         builtFrom,
+        ...(runsKubeProxy ? { kubeProxyMode: kubeProxyMode(sources.node) } : {}),
       },
       components: sources.components(),
       addons: readiness.addons,

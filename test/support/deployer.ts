@@ -59,7 +59,7 @@ export function runDeployer(
     async stop() {
       abort.abort();
       const error = await failed;
-      if (error !== undefined) throw error;
+      if (error !== undefined) throw new Error('the deployer failed', { cause: error });
     },
   };
 }

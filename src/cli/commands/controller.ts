@@ -1,4 +1,10 @@
-import { type CommandSpec, type Invocation, nodeOptions, textOption } from '../command.ts';
+import {
+  type CommandSpec,
+  dataDirOption,
+  type Invocation,
+  nodeOptions,
+  textOption,
+} from '../command.ts';
 import { createReporter } from '../reporter.ts';
 import { version } from '../version.ts';
 
@@ -34,11 +40,10 @@ export const controllerCommand: CommandSpec = {
 
 function prepareOptions(invocation: Invocation) {
   const configFile = textOption(invocation, 'config');
-  const dataDir = textOption(invocation, 'dataDir');
   return {
     runsWorkloads: invocation.options.workloads !== false,
     ...(configFile === undefined ? {} : { configFile }),
-    ...(dataDir === undefined ? {} : { dataDir }),
+    ...dataDirOption(invocation),
   };
 }
 

@@ -1,4 +1,4 @@
-import { type CommandSpec, nodeOptions, textOption } from '../command.ts';
+import { type CommandSpec, dataDirOption, nodeOptions, textOption } from '../command.ts';
 
 export const kubeconfigCommand: CommandSpec = {
   usage: 'kubeconfig',
@@ -20,10 +20,9 @@ export const kubeconfigCommand: CommandSpec = {
       ],
       run: async (invocation) => {
         const { renderAdminKubeconfig } = await import('../../node/admin-kubeconfig.ts');
-        const dataDir = textOption(invocation, 'dataDir');
         const server = textOption(invocation, 'server');
         const text = await renderAdminKubeconfig({
-          ...(dataDir === undefined ? {} : { dataDir }),
+          ...dataDirOption(invocation),
           ...(server === undefined ? {} : { server }),
         });
         invocation.context.stdout.write(text);

@@ -1,5 +1,5 @@
 import { UserError } from '../../base/errors.ts';
-import { type CommandSpec, nodeOptions, textOption } from '../command.ts';
+import { type CommandSpec, dataDirOption, nodeOptions } from '../command.ts';
 
 export const resetCommand: CommandSpec = {
   usage: 'reset',
@@ -19,10 +19,9 @@ export const resetCommand: CommandSpec = {
       });
     }
     const { resetNode } = await import('../../node/reset.ts');
-    const dataDir = textOption(invocation, 'dataDir');
     const { stdout } = invocation.context;
     const count = await resetNode({
-      ...(dataDir === undefined ? {} : { dataDir }),
+      ...dataDirOption(invocation),
       onRemoved: (what) => stdout.write(`removed ${what}\n`),
     });
     stdout.write(count === 0 ? 'Nothing to remove.\n' : `Done: ${count} things removed.\n`);

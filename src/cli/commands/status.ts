@@ -15,7 +15,7 @@ export const statusCommand: CommandSpec = {
     ]);
     const status = await fetchStatus(pathsFor().statusSocket);
     const { stdout } = invocation.context;
-    if (format === 'text') stdout.write(renderStatus(status, stdout));
+    if (format === 'text') stdout.write(renderStatus(status, stdout, Date.now()));
     else await printStructured(stdout, format, status);
     return 0;
   },

@@ -139,3 +139,29 @@ describe('etcd', () => {
     for (const [, url] of urls) expect(url).toMatch(/^https?:\/\/127\.0\.0\.1:\d+$/);
   });
 });
+
+describe('names of the API server', () => {
+  it('has no address that comes and goes with the pods', async () => {
+    const addresses = [
+      { interface: 'eth0', address: '192.168.7.20', prefix: 24 },
+      { interface: 'wlan0', address: '192.168.9.3', prefix: 24 },
+      { interface: 'kube-bridge', address: '10.244.0.1', prefix: 24 },
+    ];
+    const plan = await planFor({ host: { addresses } });
+    const server = plan.pki.certificates.find(({ name }) => name === 'kube-apiserver');
+    expect(server?.ipAddresses).toEqual(['127.0.0.1', '10.96.0.1', '192.168.7.20', '192.168.9.3']);
+  });
+});
+
+describe('stopping', () => {
+  it('is over within 20 s even when every component must be killed', async () => {
+    const plan = await planFor();
+    const byName = new Map(plan.processes.map((process) => [process.name, process]));
+    const longest = (name: string): number => {
+      const process = byName.get(name);
+      if (process === undefined) return 0;
+      return process.stopTimeoutMs + Math.max(0, ...process.dependsOn.map(longest));
+    };
+    expect(Math.max(...plan.processes.map(({ name }) => longest(name)))).toBeLessThan(20_000);
+  });
+});

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { UserError, UserErrors } from '../../../src/base/errors.ts';
-import { checkHost, defaultConfig, parseConfig } from '../../../src/config/parse.ts';
+import { nodeAddressOf, orderAddresses } from '../../../src/config/node-address.ts';
+import { checkHost, defaultConfig, inspectConfig, parseConfig } from '../../../src/config/parse.ts';
 import { smallHost } from '../../support/plan-inputs.ts';
 
 /** The messages of everything that is wrong with a document. */
@@ -47,7 +48,7 @@ spec:
   hardening: max
   extra: 1
 `);
-    expect(problems.map((text) => text.split(':')[0]).toSorted()).toEqual([
+    expect(problems.map((text) => text.split(':')[0] ?? '').toSorted()).toEqual([
       'apiVersion',
       'kind',
       'metadata.name',
@@ -85,7 +86,8 @@ spec:
 
 describe('checkHost', () => {
   async function whysOf(spec: string, host = smallHost): Promise<string[]> {
-    return checkHost(await parseConfig(spec, 'c.yaml'), host, 'c.yaml').map(({ why }) => why);
+    const inspected = await inspectConfig(spec, 'c.yaml');
+    return [...inspected.errors, ...checkHost(inspected, host, 'c.yaml')].map(({ why }) => why);
   }
 
   it('accepts a machine outside of the cluster networks', async () => {
@@ -119,5 +121,84 @@ describe('checkHost', () => {
       expect.stringContaining('"my_box" is not a node name'),
     ]);
     expect(await whysOf('spec: {node: {name: box}}', host)).toEqual([]);
+  });
+
+  it('tells what is wrong here together with what is wrong in the file', async () => {
+    const host = { ...smallHost, hostname: 'my_box' };
+    const whys = await whysOf(
+      `spec:
+  api: {port: 99999, sans: ["a b"]}
+  network: {podCIDR: 192.168.0.0/16, serviceCIDR: 192.168.128.0/20, podCdir: x}
+  extra: {}`,
+      host,
+    );
+    expect(whys.map((why) => why.split(':')[0])).toEqual([
+      'spec.api.port',
+      'spec.api.sans.0',
+      'spec.network.podCdir',
+      'spec.extra',
+      'spec.node.name',
+    ]);
+    const known = await whysOf(
+      'spec: {extra: {}, network: {podCIDR: 192.168.0.0/16, serviceCIDR: 192.168.128.0/20}}',
+      host,
+    );
+    expect(known.join('\n')).toMatch(/extra.*\n.*overlaps.*\n.*address 192.168.7.20.*\n.*gateway/);
+  });
+
+  it('says nothing about the default of a value that is wrong', async () => {
+    expect(
+      await whysOf('spec: {network: {podCIDR: 10.100.0.0/16, serviceCIDR: 10.0.0.0}}'),
+    ).toEqual([expect.stringContaining('spec.network.serviceCIDR: is not an IPv4 network')]);
+  });
+
+  it('needs an address that others can reach, once', async () => {
+    const offline = { ...smallHost, addresses: [] };
+    expect(await whysOf('', offline)).toEqual([
+      expect.stringMatching(/^spec.api.address: this machine has no IPv4 address/),
+    ]);
+    expect(await whysOf('', { ...offline, lastAddress: '192.168.7.20' })).toEqual([]);
+    expect(await whysOf('spec: {api: {address: 192.168.7.20}}', offline)).toEqual([]);
+  });
+
+  it.each(['127.0.0.1', '0.0.0.0', '169.254.1.1', '239.0.0.1', '255.255.255.255'])(
+    'refuses %s as the address of the API',
+    async (address) => {
+      expect(await whysOf(`spec: {api: {address: ${address}}}`)).toEqual([
+        `spec.api.address: ${address} is no address that other machines and pods can reach`,
+      ]);
+    },
+  );
+
+  it('refuses labels that kubelet would not start with', async () => {
+    expect(
+      await whysOf(
+        'spec: {node: {labels: {a/b/c: x, kubernetes.io/role: x, example.com/rack: x, node.kubernetes.io/a: x, topology.kubernetes.io/zone: x}}}',
+      ),
+    ).toEqual([
+      expect.stringContaining('spec.node.labels.a/b/c: is not a label key'),
+      expect.stringContaining('spec.node.labels.kubernetes.io/role: is reserved for Kubernetes'),
+    ]);
+  });
+});
+
+describe('nodeAddressOf', () => {
+  const eth0 = { interface: 'eth0', address: '192.168.7.20', prefix: 24 };
+  const lo = { interface: 'lo', address: '10.255.255.1', prefix: 32 };
+  const docker0 = { interface: 'docker0', address: '172.17.0.1', prefix: 16 };
+  const bridge = { interface: 'kube-bridge', address: '10.244.0.1', prefix: 24 };
+
+  it.each([
+    [[bridge, docker0, lo, eth0], undefined, eth0.address],
+    [[bridge, docker0, lo], undefined, lo.address],
+    [[bridge, docker0], '192.168.7.20', '192.168.7.20'],
+    [[bridge, docker0], undefined, docker0.address],
+    [[bridge], undefined, undefined],
+  ])('of %j, last %s, is %s', (addresses, lastAddress, expected) => {
+    const host = {
+      addresses: orderAddresses(addresses, undefined),
+      ...(lastAddress === undefined ? {} : { lastAddress }),
+    };
+    expect(nodeAddressOf(host)).toBe(expected);
   });
 });

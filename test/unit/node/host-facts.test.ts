@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { isNftUsable, meminfoBytes, parseDefaultGateway } from '../../../src/node/host-facts.ts';
+import {
+  chooseResolvConf,
+  isNftUsable,
+  isReachable,
+  meminfoBytes,
+  parseDefaultGateway,
+  parseNameservers,
+} from '../../../src/node/host-facts.ts';
 import { parseListeners } from '../../../src/node/port-check.ts';
 
 describe('isNftUsable', () => {
@@ -42,4 +49,31 @@ it('parseListeners keeps listening sockets only', () => {
     '',
   ].join('\n');
   expect(parseListeners(table)).toEqual([{ port: 2379, inode: '4711' }]);
+});
+
+describe('chooseResolvConf', () => {
+  const file = (path: string, ...nameservers: string[]) => ({ path, nameservers });
+
+  it.each([
+    [[file('a', '1.1.1.1'), file('b', '8.8.8.8')], 'a'],
+    [[file('a', '127.0.0.53'), file('b', '8.8.8.8')], 'b'],
+    [[file('a', '127.0.0.53', '1.1.1.1'), file('b', '8.8.8.8')], 'b'],
+    [[file('a', '127.0.0.53', '1.1.1.1'), file('b')], 'a'],
+    [[file('a', '127.0.0.53', '::1'), file('b')], ''],
+  ])('of %j is %s', (files, path) => {
+    expect(chooseResolvConf(files).path).toBe(path);
+  });
+});
+
+it('parseNameservers reads what a resolver reads', () => {
+  const text = '# nameserver 9.9.9.9\nsearch lan\nnameserver 1.1.1.1\n  nameserver\t::1 # x\n';
+  expect(parseNameservers(text)).toEqual(['1.1.1.1', '::1']);
+});
+
+it.each([
+  ['127.0.0.1', false],
+  ['169.254.3.4', false],
+  ['10.255.255.1', true],
+])('isReachable(%s) is %s', (address, expected) => {
+  expect(isReachable(address)).toBe(expected);
 });
