@@ -1,0 +1,130 @@
+// scripts/bench: what a start, an idle cluster and the command itself cost. See usage.txt and docs/benchmarks.md.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism, loadavg, totalmem } from 'node:os';
+import path from 'node:path';
+import { UserError } from '../../src/base/errors.ts';
+import { defaultDataDir } from '../../src/config/paths.ts';
+import type { TestNode } from '../support/node/types.ts';
+import { createBenchNode, planVariants, prepareFirstStart, type Variant } from './bench-node.ts';
+import { type CliResult, measureCli } from './measure-cli.ts';
+import { type IdleResult, measureIdle } from './measure-idle.ts';
+import { measureStart, type StartResult } from './measure-start.ts';
+import type { VariantResult } from './metrics.ts';
+import { type BenchOptions, parseBenchOptions } from './options.ts';
+import { renderDetails } from './render-details.ts';
+import { missedTargets, renderTable } from './render-table.ts';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+const USAGE_ERROR = 2;
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  let options: BenchOptions;
+  try {
+    options = parseBenchOptions(process.argv.slice(2), ROOT);
+  } catch (error) {
+    return explain(error, USAGE_ERROR);
+  }
+  try {
+    const results = await measureAll(options);
+    await save(options, results);
+    return 0;
+  } catch (error) {
+    return explain(error, 1);
+  }
+}
+
+async function measureAll(options: BenchOptions): Promise<readonly VariantResult[]> {
+  const variants = planVariants(options);
+  say(`Making a node with 1 vCPU and 1 GiB, and importing the components`);
+  const node = await createBenchNode(`bench-${process.pid}`, variants);
+  // An interrupted run leaves nothing behind either.
+  const stop = () => void node.destroy().finally(() => process.exit(130));
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  try {
+    const records = variants.map((variant) => ({ variant, ...emptyRecord() }));
+    for (const record of records) {
+      if (options.parts.includes('cli')) record.cli = await measureCli(node, record.variant);
+    }
+    const runs = options.parts.some((part) => part !== 'cli') ? options.runs : 0;
+    // A B A B: what changes on the machine meanwhile meets both.
+    for (let run = 1; run <= runs; run += 1) {
+      for (const record of records) await measureRun({ node, options, record, run });
+    }
+    return records.map(({ variant, ...record }) => ({ name: variant.name, ...record }));
+  } finally {
+    await node.destroy();
+  }
+}
+
+interface Record {
+  readonly firstStarts: StartResult[];
+  readonly restarts: StartResult[];
+  readonly idles: IdleResult[];
+  cli?: CliResult;
+}
+
+function emptyRecord(): Record {
+  return { firstStarts: [], restarts: [], idles: [] };
+}
+
+interface RunOptions {
+  readonly node: TestNode;
+  readonly options: BenchOptions;
+  readonly record: Record & { readonly variant: Variant };
+  readonly run: number;
+}
+
+async function measureRun({ node, options, record, run }: RunOptions): Promise<void> {
+  const { variant } = record;
+  const target = { executable: variant.executable, dataDir: defaultDataDir };
+  const label = `${variant.name}, run ${run} of ${options.runs}`;
+  await prepareFirstStart(node, variant);
+  const first = await measureStart(node, target);
+  say(`${label}: first start ${describeStart(first.result)}`);
+  if (options.parts.includes('idle')) {
+    say(`${label}: idle for ${options.idleMinutes} minutes`);
+    record.idles.push(await measureIdle(node, options.idleMinutes));
+  }
+  record.firstStarts.push(await first.stop());
+  if (!options.parts.includes('start')) return;
+  const second = await measureStart(node, target);
+  say(`${label}: restart ${describeStart(second.result)}`);
+  record.restarts.push(await second.stop());
+}
+
+function describeStart({ milestones }: Pick<StartResult, 'milestones'>): string {
+  return milestones.map(({ name, atMs }) => `${name} ${(atMs / 1000).toFixed(1)} s`).join(', ');
+}
+
+async function save(options: BenchOptions, results: readonly VariantResult[]): Promise<void> {
+  const machine = {
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    // What else ran shows here: on a busy machine only CPU time and memory mean something.
+    loadAverage: loadavg(),
+  };
+  await mkdir(path.dirname(options.output), { recursive: true });
+  const { output, ...asked } = options;
+  const document = { finishedAt: new Date().toISOString(), machine, options: asked, results };
+  await writeFile(output, `${JSON.stringify(document, null, 2)}\n`);
+  const load = machine.loadAverage.map((value) => value.toFixed(1)).join(' ');
+  say(`\n${renderTable(results)}\n\n${results.map(renderDetails).join('\n\n')}\n`);
+  const memory = Math.round(machine.memoryBytes / 1024 ** 3);
+  say(`Machine: ${machine.cores} cores, ${memory} GiB; load average ${load}.`);
+  const missed = results[0] === undefined ? [] : missedTargets(results[0]);
+  if (missed.length > 0) say(`Above target: ${missed.join('; ')}.`);
+  say(`Every number: ${output}`);
+}
+
+function explain(error: unknown, exitCode: number): number {
+  if (!(error instanceof UserError)) throw error;
+  console.error(error.message);
+  if (error.fix !== undefined) console.error(`fix: ${error.fix}`);
+  return exitCode;
+}
+
+function say(line: string): void {
+  console.log(line);
+}
