@@ -95,6 +95,20 @@ describe('OutputFollower', () => {
     expect(follower.lastLines()).toEqual(['one', 'two', 'thr']);
   });
 
+  test('gives indented lines the level of the record that they go on with', async () => {
+    await using rig = new Rig();
+    const { file, follower } = follow(rig, 'a.log');
+    const klog = (level: string, text: string) =>
+      `${level}1121 09:23:11.000000       7 a.go:1] ${text}`;
+    const lines = [klog('E', '"failed" err=<'), '\tthe reason', ' >', klog('I', 'done'), '\tmore'];
+    appendFileSync(file, `${lines.join('\n')}\n`);
+    follower.close();
+    expect(rig.log.slice(-5).map(({ level }) => level)).toEqual([
+      ...['error', 'error', 'error'],
+      ...['info', 'info'],
+    ]);
+  });
+
   test('loses no line over a rotation when the writer pauses', async () => {
     await using rig = new Rig();
     const { file, follower } = follow(rig, 'a.log');

@@ -7,7 +7,7 @@ describe('planController', () => {
   it('is the golden plan of a controller with workloads', async () => {
     const plan = await planFor();
     await expect(`${JSON.stringify(plan, null, 2)}\n`).toMatchFileSnapshot(
-      '../../fixtures/plans/controller.json',
+      '../../fixtures/plans/controller.json.golden',
     );
   });
 
