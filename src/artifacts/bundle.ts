@@ -6,6 +6,7 @@ import {
   blobPath,
   hashFile,
   readChunks,
+  readReusedChunks,
   temporaryDirectory,
   writeBlob,
 } from './blobs.ts';
@@ -188,7 +189,7 @@ async function takeBlobFile(
     await takeBlob(state, expected, () =>
       options.linkBlobs === true
         ? linkBlob(state, file, expected)
-        : writeBlob(state.store.directory, readChunks(file), write),
+        : writeBlob(state.store.directory, readReusedChunks(file), write),
     );
   } catch (error) {
     if (errorCode(error) === 'ENOENT') throw missing(state, blob, blob.description);

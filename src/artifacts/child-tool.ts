@@ -1,11 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import type { Readable, Writable } from 'node:stream';
 import { errorCode, UserError } from '../base/errors.ts';
 
 export interface RunToolOptions {
   readonly args: readonly string[];
-  /** Written to its standard input as it reads. */
+  /** Written to its standard input as it reads; a chunk may be overwritten once the next one is asked for. */
   readonly input?: AsyncIterable<Uint8Array>;
   /** For messages, after "Cannot": `list the images of containerd`. */
   readonly purpose: string;
@@ -37,7 +36,7 @@ export async function runTool(
     collect(child.stdout),
     collect(child.stderr),
     options.input !== undefined && child.stdin !== null
-      ? pipeline(Readable.from(options.input), child.stdin)
+      ? feed(child.stdin, options.input)
       : undefined,
   ]);
   const [, stdout, stderr, input] = results;
@@ -54,6 +53,18 @@ export async function runTool(
   // A tool that has all it needs may close its input before the end.
   if (input.status === 'rejected' && errorCode(input.reason) !== 'EPIPE') throw input.reason;
   return { stdout: stdout.status === 'fulfilled' ? stdout.value : '' };
+}
+
+/** Writes each chunk and waits until the kernel has it, so that the next may use the same memory. */
+async function feed(stdin: Writable, input: AsyncIterable<Uint8Array>): Promise<void> {
+  // A write that fails says so itself; the event alone would end this process.
+  stdin.on('error', () => undefined);
+  for await (const chunk of input) {
+    await new Promise<void>((resolve, reject) => {
+      stdin.write(chunk, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+  stdin.end();
 }
 
 /** The end of the process itself, also after an abort; the error is that of the abort or of a failed start. */

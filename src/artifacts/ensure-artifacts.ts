@@ -3,7 +3,7 @@ import { link, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/pr
 import path from 'node:path';
 import { errorCode, throwCollected, UserError } from '../base/errors.ts';
 import { syncDirectory } from '../base/files.ts';
-import { blobPath, hasBlob, readChunks } from './blobs.ts';
+import { blobPath, hasBlob, readReusedChunks } from './blobs.ts';
 import { describeContent, entryContent } from './oci-documents.ts';
 import {
   type ArtifactStore,
@@ -200,7 +200,7 @@ async function linkOrCopy(source: string, target: string): Promise<'hard-link' |
   const { mtime } = await stat(source);
   const handle = await open(target, 'wx', 0o755);
   try {
-    for await (const chunk of readChunks(source)) await handle.writeFile(chunk);
+    for await (const chunk of readReusedChunks(source)) await handle.writeFile(chunk);
     await handle.chmod(0o755);
     await handle.sync();
   } finally {

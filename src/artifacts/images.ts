@@ -1,5 +1,5 @@
 import { readTextIfExists, writeFileAtomic } from '../base/files.ts';
-import type { BlobReference } from './blobs.ts';
+import { type BlobReference, readReusedChunks } from './blobs.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { runTool } from './child-tool.ts';
 import { annotations } from './media-types.ts';
@@ -113,7 +113,7 @@ async function importImages(
       pinnedLabel,
       '-',
     ],
-    input: layoutTar(store.directory, importIndex(images), smallFirst(images)),
+    input: layoutTar(store.directory, importIndex(images), smallFirst(images), readReusedChunks),
     purpose,
     timeoutMs: importTimeoutMs,
     signal,

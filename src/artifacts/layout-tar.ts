@@ -14,19 +14,20 @@ const blockBytes = 512;
 
 /**
  * Streams a tar of part of a layout: the marker, an index.json of one's own, and these blobs in this order.
- * The same input gives the same bytes; each blob appears once.
+ * The same input gives the same bytes; each blob appears once. A chunk is valid as long as `read` promises.
  */
 export async function* layoutTar(
   layoutDirectory: string,
   index: string,
   blobs: readonly BlobReference[],
+  read: (file: string) => AsyncIterable<Uint8Array> = readChunks,
 ): AsyncGenerator<Uint8Array> {
   yield* tarFile('oci-layout', Buffer.from(layoutMarker));
   yield* tarFile('index.json', Buffer.from(index));
   const sizes = new Map(blobs.map((blob) => [blob.digest, blob.size]));
   for (const [digest, size] of sizes) {
     yield tarHeader(`blobs/sha256/${digest.slice('sha256:'.length)}`, size);
-    yield* readChunks(blobPath(layoutDirectory, digest));
+    yield* read(blobPath(layoutDirectory, digest));
     yield padding(size);
   }
   yield Buffer.alloc(2 * blockBytes);

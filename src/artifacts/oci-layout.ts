@@ -6,7 +6,7 @@ import {
   hasBlob,
   hashBytes,
   hashFile,
-  readChunks,
+  readReusedChunks,
   temporaryDirectory,
   writeBlob,
 } from './blobs.ts';
@@ -183,7 +183,7 @@ async function addBlob(directory: string, content: Uint8Array): Promise<BlobRefe
 async function addBlobFromFile(directory: string, file: string): Promise<BlobReference> {
   const blob = await hashFile(file);
   if (await hasBlob(directory, blob)) return blob;
-  return await writeBlob(directory, readChunks(file), { expected: blob, origin: file });
+  return await writeBlob(directory, readReusedChunks(file), { expected: blob, origin: file });
 }
 
 async function* once(content: Uint8Array): AsyncGenerator<Uint8Array> {
