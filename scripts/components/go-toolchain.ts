@@ -1,14 +1,12 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream, existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { hashFile } from '../../src/artifacts/blobs.ts';
 import type { Architecture } from '../../src/artifacts/types.ts';
 import { UserError } from '../../src/base/errors.ts';
-import { readTextIfExists } from '../../src/base/files.ts';
 import { definedEnvironment, ensurePackages } from './debian.ts';
 import { hostArchitecture } from './image-files.ts';
 import type { StepReporter } from './reporter.ts';
@@ -29,8 +27,6 @@ const toolchainHashes: Readonly<Record<Architecture, string>> = {
 
 /** Since this version Go fetches another version of itself when GOTOOLCHAIN names it. */
 const firstSwitchingMinor = 21;
-/** What Go uses when GOPROXY is not set. @see https://go.dev/ref/mod#environment-variables */
-const defaultModuleProxy = 'https://proxy.golang.org,direct';
 
 /** A Go that will compile with `goVersion`. */
 export interface GoToolchain {
@@ -81,16 +77,14 @@ export function isSwitchingVersion(version: string): boolean {
   return Number(major) > 1 || Number(minor) >= firstSwitchingMinor;
 }
 
-async function fetchToolchain(
-  directory: string,
-  { reporter, signal }: GoToolchainOptions,
-): Promise<void> {
+async function fetchToolchain(directory: string, options: GoToolchainOptions): Promise<void> {
+  const { reporter, signal } = options;
   await ensurePackages(['unzip'], { reporter, signal });
   await mkdir(path.dirname(directory), { recursive: true });
   const scratch = await mkdtemp(path.join(path.dirname(directory), '.tmp-'));
   try {
     const archive = path.join(scratch, 'toolchain.zip');
-    await download(archive, signal);
+    await download(archive, options);
     await unzip(archive, scratch, signal);
     const module = `golang.org/toolchain@v0.0.1-go${goVersion}.linux-${hostArchitecture()}`;
     const root = path.join(scratch, module);
@@ -103,10 +97,11 @@ async function fetchToolchain(
   }
 }
 
-async function download(archive: string, signal: AbortSignal): Promise<void> {
+async function download(archive: string, options: GoToolchainOptions): Promise<void> {
+  const { signal } = options;
   const name = `golang.org/toolchain/@v/v0.0.1-go${goVersion}.linux-${hostArchitecture()}.zip`;
   const reasons: string[] = [];
-  for (const proxy of parseModuleProxies(await configuredProxy())) {
+  for (const proxy of parseModuleProxies(await configuredProxy(options))) {
     const url = new URL(`${proxy.replace(/\/$/, '')}/${name}`);
     const { headers, host } = authorization(url);
     try {
@@ -145,13 +140,18 @@ function causeOf(error: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-async function configuredProxy(): Promise<string> {
+/**
+ * GOPROXY from the environment, else what a Go says, however old it is: it knows the user's settings and the default.
+ * @see https://go.dev/ref/mod#environment-variables
+ */
+async function configuredProxy({ reporter, signal }: GoToolchainOptions): Promise<string> {
   const fromEnvironment = process.env['GOPROXY'];
   if (fromEnvironment !== undefined && fromEnvironment !== '') return fromEnvironment;
-  const configuration = process.env['XDG_CONFIG_HOME'] ?? path.join(homedir(), '.config');
-  const file = process.env['GOENV'] ?? path.join(configuration, 'go', 'env');
-  const line = /^GOPROXY=(.+)$/m.exec((await readTextIfExists(file)) ?? '')?.[1];
-  return line ?? defaultModuleProxy;
+  const ask = () => runCommand('go', ['env', 'GOPROXY'], { signal });
+  const first = await ask();
+  if (first.exitCode === 0) return first.stdout.trim();
+  await ensurePackages(['golang-go'], { reporter, signal });
+  return (await ask()).stdout.trim();
 }
 
 /** The addresses in a GOPROXY value; `direct` and `off` are no proxies. */
