@@ -5,7 +5,7 @@ import {
   type MachineSnapshot,
   snapshotMachine,
 } from '../../support/e2e/faults-snapshot.ts';
-import { callHostEngine } from '../../support/host-engine.ts';
+import { callHostEngine, hostEngineBinds } from '../../support/host-engine.ts';
 import { createNode } from '../../support/node/create-node.ts';
 import { nodeSkipReason } from '../../support/node/skip-reason.ts';
 import type { TestNode } from '../../support/node/types.ts';
@@ -17,7 +17,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('cleaning a machine', () => {
   const differences = async () => compareSnapshots(before, await snapshotMachine(node));
 
   beforeAll(async () => {
-    node = await createNode({ name: 'host-cleaning', cpus: 'all' });
+    node = await createNode({ name: 'host-cleaning', cpus: 'all', binds: hostEngineBinds });
     await sh(`
       iptables -N OWNER; iptables -A OWNER -s 192.0.2.1 -j DROP
       for chain in INPUT FORWARD OUTPUT; do iptables -A $chain -j OWNER; done

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HostRecord } from '../../../src/host/ensure-host-settings.ts';
 import type { HostEvent, HostSetting } from '../../../src/host/types.ts';
-import { callHostEngine } from '../../support/host-engine.ts';
+import { callHostEngine, hostEngineBinds } from '../../support/host-engine.ts';
 import { createNode } from '../../support/node/create-node.ts';
 import { nodeSkipReason } from '../../support/node/skip-reason.ts';
 import type { TestNode } from '../../support/node/types.ts';
@@ -18,7 +18,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('host settings', () => {
     node.run(['sh', '-c', `echo ${value} > /proc/sys/${key.replaceAll('.', '/')}`]);
 
   beforeAll(async () => {
-    node = await createNode({ name: 'host-settings', cpus: 'all' });
+    node = await createNode({ name: 'host-settings', cpus: 'all', binds: hostEngineBinds });
   });
   afterAll(async () => {
     await node?.destroy();
