@@ -4,7 +4,7 @@ import {
   clientIdentity,
   goEnvironment,
   kubeconfigPath,
-  leafTtlDays,
+  loopbackServer,
   pair,
   pkiFiles,
   ports,
@@ -92,18 +92,3 @@ function flags(context: PlanContext): Record<string, FlagValue> {
  * hold pods and pod networks back for seconds.
  */
 const smallFlags: Record<string, FlagValue> = { 'kube-api-burst': 200, 'kube-api-qps': 100 };
-
-/** A serving certificate for a component that listens on loopback only. */
-export function loopbackServer(context: PlanContext, name: string) {
-  return {
-    name,
-    authority: 'ca',
-    commonName: name,
-    organizations: [],
-    usage: 'server',
-    dnsNames: ['localhost'],
-    ipAddresses: ['127.0.0.1'],
-    ...pair(context.paths.pkiDir, name),
-    ttlDays: leafTtlDays,
-  } as const;
-}

@@ -1,10 +1,10 @@
 import { executableArtifact } from '../artifacts/catalog.ts';
 import { renderFlags } from '../base/flags.ts';
-import { loopbackServer } from './kube-controller-manager.ts';
 import {
   clientIdentity,
   goEnvironment,
   kubeconfigPath,
+  loopbackServer,
   pair,
   pkiFiles,
   ports,

@@ -124,3 +124,18 @@ export function goEnvironment(context: PlanContext, gogc: number): Record<string
     ? { PATH: path }
     : { PATH: path, GOGC: String(gogc) };
 }
+
+/** A serving certificate for a component that listens on loopback only. */
+export function loopbackServer(context: PlanContext, name: string) {
+  return {
+    name,
+    authority: 'ca',
+    commonName: name,
+    organizations: [],
+    usage: 'server',
+    dnsNames: ['localhost'],
+    ipAddresses: ['127.0.0.1'],
+    ...pair(context.paths.pkiDir, name),
+    ttlDays: leafTtlDays,
+  } as const;
+}

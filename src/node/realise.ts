@@ -2,14 +2,14 @@ import { chmod, chown, mkdir } from 'node:fs/promises';
 import { createBundleSource } from '../artifacts/bundle.ts';
 import { ensureArtifacts } from '../artifacts/ensure-artifacts.ts';
 import { openStore } from '../artifacts/store.ts';
-import { UserError } from '../base/errors.ts';
-import { ensureFile, fillSecrets, readTextIfExists } from '../base/files.ts';
+import { ensureFile, fillSecrets } from '../base/files.ts';
 import type { Clock } from '../base/time.ts';
 import type { DirectorySpec } from '../components/types.ts';
 import type { Paths } from '../config/paths.ts';
 import { ensureHostSettings } from '../host/ensure-host-settings.ts';
 import { certificateStatuses } from '../pki/certificate-statuses.ts';
 import { ensurePki } from '../pki/ensure-pki.ts';
+import { readSecret } from '../pki/ensure-secret.ts';
 import { passClockGate } from './clock-gate.ts';
 import { handOverCni } from './cni-handover.ts';
 import type { NodeEvent } from './events.ts';
@@ -107,7 +107,7 @@ export async function ensureDirectories(directories: readonly DirectorySpec[]): 
 async function realiseFiles(plan: NodePlan, options: RealiseOptions): Promise<void> {
   const secrets = new Map<string, string>();
   for (const secret of plan.pki.secrets) {
-    secrets.set(secret.name, ((await readTextIfExists(secret.file)) ?? '').trim());
+    secrets.set(secret.name, await readSecret(secret));
   }
   for (const file of plan.files) {
     const content = fillSecrets(file.content, (name) => requireSecret(secrets, name));
@@ -118,10 +118,7 @@ async function realiseFiles(plan: NodePlan, options: RealiseOptions): Promise<vo
 
 function requireSecret(secrets: ReadonlyMap<string, string>, name: string): string {
   const secret = secrets.get(name);
-  if (secret !== undefined && secret !== '') return secret;
-  throw new UserError({
-    what: 'write configuration files',
-    why: `the secret ${name} is missing or empty`,
-    fix: 'restore the pki directory from a backup',
-  });
+  if (secret === undefined)
+    throw new Error(`a file refers to the secret ${name}, which the plan lacks`);
+  return secret;
 }

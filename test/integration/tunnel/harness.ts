@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { afterEach } from 'vitest';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { systemClock } from '../../../src/base/time.ts';
 import {
@@ -104,4 +105,30 @@ export const established = 'HTTP/1.1 200 Connection Established\r\n\r\n';
 
 export function dialLoopback(port: number): RouteDecision {
   return { type: 'dial', address: '127.0.0.1', port, subject: `target ${port}` };
+}
+
+/** `harness`, `target` and `open` for the tests of one file: whatever they start is closed after each test. */
+export function closedAfterEach() {
+  const closers: (() => Promise<unknown> | unknown)[] = [];
+  afterEach(async () => {
+    for (const close of closers.splice(0).reverse()) await close();
+  });
+  return {
+    closers,
+    async harness(...args: Parameters<typeof startHarness>): Promise<Harness> {
+      const started = await startHarness(...args);
+      closers.push(() => started.close());
+      return started;
+    },
+    async target(...args: Parameters<typeof startTarget>) {
+      const started = await startTarget(...args);
+      closers.push(() => started.close());
+      return started;
+    },
+    async open(socketPath: string, request: string): Promise<Client> {
+      const client = await openClient(socketPath, request);
+      closers.push(() => client.socket.destroy());
+      return client;
+    },
+  };
 }

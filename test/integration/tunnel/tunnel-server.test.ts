@@ -2,39 +2,19 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { waitFor } from '../../../src/base/time.ts';
 import {
   type Client,
+  closedAfterEach,
   connectTo,
   dialLoopback,
   established,
-  type Harness,
   openClient,
-  startHarness,
   startTarget,
 } from './harness.ts';
 
-const closers: (() => Promise<unknown> | unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-async function harness(...args: Parameters<typeof startHarness>): Promise<Harness> {
-  const started = await startHarness(...args);
-  closers.push(() => started.close());
-  return started;
-}
-async function target(...args: Parameters<typeof startTarget>) {
-  const started = await startTarget(...args);
-  closers.push(() => started.close());
-  return started;
-}
-async function open(socketPath: string, request: string): Promise<Client> {
-  const client = await openClient(socketPath, request);
-  closers.push(() => client.socket.destroy());
-  return client;
-}
+const { closers, harness, target, open } = closedAfterEach();
 const toPort = (_host: string, port: number) => dialLoopback(port);
 const until = (subject: string, probe: () => boolean, describe?: () => string) =>
   waitFor(probe, { subject, timeoutMs: 5_000, intervalMs: 5, ...(describe ? { describe } : {}) });

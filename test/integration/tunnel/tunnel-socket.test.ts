@@ -1,42 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { chmod, mkdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { systemClock, waitFor } from '../../../src/base/time.ts';
 import { createTunnelServer } from '../../../src/tunnel/tunnel-server.ts';
-import {
-  type Client,
-  connectTo,
-  dialLoopback,
-  established,
-  openClient,
-  startHarness,
-  startTarget,
-} from './harness.ts';
+import { type Client, closedAfterEach, connectTo, dialLoopback, established } from './harness.ts';
 
-const closers: (() => Promise<unknown> | unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-async function harness(
-  ...args: Parameters<typeof startHarness>
-): Promise<Awaited<ReturnType<typeof startHarness>>> {
-  const started = await startHarness(...args);
-  closers.push(() => started.close());
-  return started;
-}
-async function target(...args: Parameters<typeof startTarget>) {
-  const started = await startTarget(...args);
-  closers.push(() => started.close());
-  return started;
-}
-async function open(socketPath: string, request: string): Promise<Client> {
-  const client = await openClient(socketPath, request);
-  closers.push(() => client.socket.destroy());
-  return client;
-}
+const { closers, harness, target, open } = closedAfterEach();
 const toPort = (_host: string, port: number) => dialLoopback(port);
 const until = (subject: string, probe: () => boolean, describe?: () => string) =>
   waitFor(probe, { subject, timeoutMs: 5_000, intervalMs: 5, ...(describe ? { describe } : {}) });
