@@ -10,6 +10,7 @@ import {
   ownAccount,
   restrictedContainer,
   serviceAccount,
+  startupProbe,
 } from './manifest.ts';
 import type { Addon, AddonContext } from './types.ts';
 
@@ -154,8 +155,9 @@ function container(context: AddonContext) {
       { name: 'metrics', containerPort: 9153, protocol: 'TCP' },
     ],
     resources: { requests: { cpu: '20m', memory: '24Mi' }, limits: { memory: '170Mi' } },
-    livenessProbe: httpProbe('/health', 8080, 15),
-    readinessProbe: httpProbe('/ready', 8181, 3),
+    startupProbe: startupProbe('/ready', 8181),
+    livenessProbe: httpProbe('/health', 8080, 30),
+    readinessProbe: httpProbe('/ready', 8181, 10),
     securityContext: restrictedContainer(['NET_BIND_SERVICE']),
     volumeMounts: [{ name: 'config', mountPath: '/etc/coredns', readOnly: true }],
   };

@@ -8,6 +8,7 @@ import {
   httpProbe,
   ownAccount,
   serviceAccount,
+  startupProbe,
 } from './manifest.ts';
 import type { Addon, AddonContext } from './types.ts';
 
@@ -111,8 +112,9 @@ function container(context: AddonContext) {
       ...goEnvironment(context.config),
     ],
     resources: { requests: { cpu: '50m', memory: '32Mi' } },
-    livenessProbe: { ...httpProbe('/healthz', healthPort, 15), initialDelaySeconds: 30 },
-    readinessProbe: httpProbe('/healthz', healthPort, 3),
+    startupProbe: startupProbe('/healthz', healthPort),
+    livenessProbe: httpProbe('/healthz', healthPort, 30),
+    readinessProbe: httpProbe('/healthz', healthPort, 10),
     securityContext: { privileged: true },
     volumeMounts: [
       { name: 'modules', mountPath: '/lib/modules', readOnly: true },

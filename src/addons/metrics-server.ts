@@ -145,11 +145,11 @@ function container(context: AddonContext) {
     resources: { requests: { cpu: '20m', memory: '24Mi' } },
     livenessProbe: {
       httpGet: { path: '/livez', port: 'https', scheme: 'HTTPS' },
-      periodSeconds: 15,
-      failureThreshold: 5,
+      periodSeconds: 30,
+      failureThreshold: 3,
     },
     readinessProbe: {
-      ...httpProbe('/readyz', 'https', 3),
+      ...httpProbe('/readyz', 'https', 5),
       httpGet: { path: '/readyz', port: 'https', scheme: 'HTTPS' },
     },
     securityContext: restrictedContainer(),

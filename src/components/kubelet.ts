@@ -129,5 +129,7 @@ const smallSettings = {
   imageMaximumGCAge: '0s',
   maxPods: 50,
   mergeDefaultEvictionSettings: true,
+  // The lease is the heartbeat; this only looks for changes worth telling.
+  nodeStatusUpdateFrequency: '20s',
   volumeStatsAggPeriod: '10m0s',
 };
