@@ -1,0 +1,116 @@
+import { initialWindowBytes } from './frame.ts';
+import type { WindowBudget } from './types.ts';
+
+export const maxWindowBytes = 16 * 1024 * 1024;
+
+/** A stream that was silent for this long starts again from the initial window. */
+export const idleAfterMs = 10_000;
+
+/** Larger windows are topped up in steps of this size, smaller ones when half is used. */
+const maxStepBytes = 512 * 1024;
+
+/** How fast the session is, at this moment. */
+export interface Pace {
+  /** Milliseconds of the monotonic clock. */
+  readonly nowMs: number;
+  /** A window that is used up within this time is too small for the path. */
+  readonly growthMs: number;
+}
+
+/**
+ * What the peer may send on one stream. It grows while the path could carry more and the reader keeps up. What was
+ * granted cannot be taken back, so shrinking is granting nothing until the rest fits the smaller window.
+ */
+export class ReceiveWindow {
+  readonly #budget: WindowBudget;
+  #left = initialWindowBytes;
+  #target = initialWindowBytes;
+  #borrowed = 0;
+  #roundStartMs = 0;
+  #roundBytes = 0;
+  #lastArrivalMs = 0;
+
+  constructor(budget: WindowBudget) {
+    this.#budget = budget;
+  }
+
+  /** What the peer may still send. */
+  get left(): number {
+    return this.#left;
+  }
+
+  get target(): number {
+    return this.#target;
+  }
+
+  /** A data frame of `bytes` arrives. False: the peer was not allowed to send that much. */
+  accept(bytes: number, pace: Pace): boolean {
+    if (bytes > this.#left) return false;
+    this.#left -= bytes;
+    const silentMs = pace.nowMs - this.#lastArrivalMs;
+    this.#lastArrivalMs = pace.nowMs;
+    if (silentMs > pace.growthMs) {
+      this.#roundStartMs = pace.nowMs;
+      this.#roundBytes = 0;
+    }
+    if (silentMs >= idleAfterMs) this.#target = initialWindowBytes;
+    return true;
+  }
+
+  /** The reader took `bytes` and left `queued`. Returns what is to be granted to the peer, 0 for nothing yet. */
+  consume(bytes: number, queued: number, pace: Pace): number {
+    this.#roundBytes += bytes;
+    if (this.#roundBytes >= this.#target) this.#endRound(queued, pace);
+    const held = this.#left + queued;
+    if (this.#target - held < stepOf(this.#target)) {
+      if (this.#borrowed > 0) this.#giveBack(held);
+      return 0;
+    }
+    const grant = this.#target - held;
+    this.#left += grant;
+    return grant;
+  }
+
+  /** Returns what it took from the budget. */
+  close(): void {
+    if (this.#borrowed > 0) this.#budget.give(this.#borrowed);
+    this.#borrowed = 0;
+  }
+
+  #endRound(queued: number, pace: Pace): void {
+    const wanted = nextTarget(this.#target, {
+      elapsedMs: pace.nowMs - this.#roundStartMs,
+      growthMs: pace.growthMs,
+      queued,
+    });
+    this.#roundStartMs = pace.nowMs;
+    this.#roundBytes = 0;
+    const missing = wanted - initialWindowBytes - this.#borrowed;
+    if (missing > 0) {
+      if (!this.#budget.take(missing)) return;
+      this.#borrowed += missing;
+    }
+    this.#target = wanted;
+  }
+
+  /** After a shrink the peer still holds its old credit, which is paid back as it uses it up. */
+  #giveBack(held: number): void {
+    const excess = this.#borrowed - (Math.max(this.#target, held) - initialWindowBytes);
+    if (excess < initialWindowBytes) return;
+    this.#borrowed -= excess;
+    this.#budget.give(excess);
+  }
+}
+
+/** The window after one whole window was used in `elapsedMs`, with `queued` bytes that the reader has not taken. */
+export function nextTarget(
+  target: number,
+  round: { readonly elapsedMs: number; readonly growthMs: number; readonly queued: number },
+): number {
+  const isTooSmall = round.elapsedMs <= round.growthMs && round.queued <= target / 2;
+  return isTooSmall ? Math.min(target * 2, maxWindowBytes) : target;
+}
+
+function stepOf(target: number): number {
+  return Math.min(target / 2, maxStepBytes);
+}
