@@ -46,6 +46,7 @@ export async function createNode(options: NodeOptions): Promise<TestNode> {
   checkOptions(options);
   await cleanStaleNodes();
   const directory = options.directory ?? path.join(NODE_DIRECTORIES, options.name);
+  const namespace = options.network?.site?.namespace;
   const record: NodeRecord = {
     kind: 'node',
     name: options.name,
@@ -55,6 +56,7 @@ export async function createNode(options: NodeOptions): Promise<TestNode> {
     ownsDirectory: options.directory === undefined,
     diskFile: path.join(directory, 'disk.img'),
     links: [linkName('veth', options.name)],
+    ...(namespace === undefined ? {} : { linkNamespace: namespace }),
     nftTables: [],
     forwardRules: [],
     sysctls: [],
@@ -114,6 +116,8 @@ async function bringUp(
     address: network.address,
     gateway: network.gateway,
     bridge: options.network?.site?.bridge,
+    namespace: options.network?.site?.namespace,
+    wantsDefaultRoute: options.network?.wantsDefaultRoute ?? true,
   });
   if (options.network?.masquerade === true) await openToOutside(network.subnet, state);
   const { address, gateway } = network;
@@ -276,6 +280,11 @@ function checkOptions(options: NodeOptions): void {
   if (!/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/.test(options.name)) {
     throw new Error(
       `${options.name} is no name for a node: use a-z, 0-9 and -, at most 40 characters`,
+    );
+  }
+  if (options.network?.masquerade === true && options.network.site?.namespace !== undefined) {
+    throw new Error(
+      `${options.name} is behind a router: only the upstream site can be masqueraded`,
     );
   }
   if (process.getuid?.() !== 0) {

@@ -1,10 +1,11 @@
-import { addressIn, claimSubnet, createBridge, linkName } from './network.ts';
+import { addressIn, claimSubnet, createBridge, linkName, siteAddresses } from './network.ts';
 import {
   claimRecord,
   type NodeRecord,
   ownerOfThisProcess,
   readRecord,
   saveRecord,
+  siteRecordName,
 } from './node-record.ts';
 import { cleanStaleNodes, removeRecorded } from './remove-node.ts';
 import type { Site } from './types.ts';
@@ -38,7 +39,6 @@ export async function createSite(name: string): Promise<Site> {
 }
 
 function siteHandle(name: string, parts: Pick<Site, 'bridge' | 'subnet' | 'gateway'>): Site {
-  let lastHost = 1;
   const destroy = async () => {
     const record = await readRecord(siteRecordName(name));
     if (record !== undefined) await removeRecorded(record);
@@ -46,16 +46,8 @@ function siteHandle(name: string, parts: Pick<Site, 'bridge' | 'subnet' | 'gatew
   return {
     name,
     ...parts,
-    nextAddress: () => {
-      lastHost += 1;
-      return addressIn(parts.subnet, lastHost);
-    },
+    nextAddress: siteAddresses(parts.subnet, 2),
     destroy,
     [Symbol.asyncDispose]: destroy,
   };
-}
-
-/** A node may have the same name as its site. */
-function siteRecordName(name: string): string {
-  return `site.${name}`;
 }

@@ -10,7 +10,9 @@ import {
   renderIpv4,
 } from '../../../src/base/ip.ts';
 import { runOnHost, tryOnHost } from './host-command.ts';
+import { inNamespace } from './network-namespace.ts';
 import { claimFile, filesIn, RECORD_DIRECTORY } from './node-record.ts';
+import type { Site } from './types.ts';
 
 /** 198.18.0.0/15: reserved for tests between networks (RFC 2544), outside every cluster default. */
 const POOL_BASE = '198.18.0.0';
@@ -54,10 +56,20 @@ export function addressIn(subnet: string, n: number): string {
   return nthAddress(cidr, n);
 }
 
+/** Hands out the addresses of a subnet one after the other. */
+export function siteAddresses(subnet: string, firstHost: number): () => string {
+  let nextHost = firstHost;
+  return () => {
+    const address = addressIn(subnet, nextHost);
+    nextHost += 1;
+    return address;
+  };
+}
+
 /** Kernel names of links have at most 15 characters, so they carry a hash of the node's. */
-export function linkName(kind: 'veth' | 'bridge', name: string): string {
+export function linkName(kind: 'veth' | 'bridge' | 'router', name: string): string {
   const hash = createHash('sha256').update(name).digest('hex').slice(0, 9);
-  return `${kind === 'veth' ? 'mkn' : 'mkb'}${hash}`;
+  return `${{ veth: 'mkn', bridge: 'mkb', router: 'mkr' }[kind]}${hash}`;
 }
 
 export function nftTableName(name: string): string {
@@ -72,11 +84,15 @@ export interface NodeLink {
   readonly gateway: string;
   /** Absent: the host end carries the gateway's address itself. */
   readonly bridge: string | undefined;
+  /** File of the namespace that the bridge is in; undefined: the host's. */
+  readonly namespace: string | undefined;
+  /** Default route through the gateway. */
+  readonly wantsDefaultRoute: boolean;
 }
 
 /** Gives the node its `eth0`: address, default route through the host. */
 export async function connectNode(link: NodeLink): Promise<void> {
-  const ip = (...args: string[]) => runOnHost(['ip', ...args]);
+  const ip = (...args: string[]) => runOnHost([...inNamespace(link.namespace), 'ip', ...args]);
   const inNode = (...args: string[]) =>
     runOnHost(['nsenter', '--target', String(link.pid), '--net', 'ip', ...args]);
   await ip(...`link add ${link.hostLink} type veth peer name eth0 netns ${link.pid}`.split(' '));
@@ -89,7 +105,39 @@ export async function connectNode(link: NodeLink): Promise<void> {
   await inNode('link', 'set', 'lo', 'up');
   await inNode('address', 'add', `${link.address}/${PREFIX}`, 'dev', 'eth0');
   await inNode('link', 'set', 'eth0', 'up');
-  await inNode('route', 'add', 'default', 'via', link.gateway);
+  if (link.wantsDefaultRoute) await inNode('route', 'add', 'default', 'via', link.gateway);
+}
+
+export interface RouterLegs {
+  readonly upstream: Pick<Site, 'bridge' | 'namespace' | 'gateway'>;
+  /** The upstream end of the public leg. */
+  readonly upstreamLink: string;
+  /** File of the router's namespace. */
+  readonly namespace: string;
+  readonly publicAddress: string;
+  /** Of the private side, in which it is the router's. */
+  readonly gateway: string;
+}
+
+/** Gives a router its `wan`, plugged into the upstream bridge, and its `lan`, a bridge for nodes. */
+export async function plugRouter(legs: RouterLegs): Promise<void> {
+  const { upstream, upstreamLink, namespace } = legs;
+  const upstreamIp = (args: string) =>
+    runOnHost([...inNamespace(upstream.namespace), 'ip', ...args.split(' ')]);
+  const routerIp = (args: string) =>
+    runOnHost([...inNamespace(namespace), 'ip', ...args.split(' ')]);
+  await upstreamIp(`link add ${upstreamLink} type veth peer name wan netns ${namespace}`);
+  await upstreamIp(`link set ${upstreamLink} master ${upstream.bridge}`);
+  await upstreamIp(`link set ${upstreamLink} up`);
+  await routerIp('link set lo up');
+  await routerIp('link add lan type bridge forward_delay 0');
+  await routerIp(`address add ${legs.gateway}/${PREFIX} dev lan`);
+  await routerIp('link set lan up');
+  await routerIp(`address add ${legs.publicAddress}/${PREFIX} dev wan`);
+  await routerIp('link set wan up');
+  await routerIp(`route add default via ${upstream.gateway}`);
+  const forward = `echo 1 > ${IP_FORWARD}`;
+  await runOnHost([...inNamespace(namespace), 'sh', '-c', forward]);
 }
 
 export async function createBridge(bridge: string, gateway: string): Promise<void> {
@@ -99,9 +147,10 @@ export async function createBridge(bridge: string, gateway: string): Promise<voi
 }
 
 /** Removes a veth (with its peer) or bridge; nothing there = nothing done. */
-export async function removeLink(link: string): Promise<void> {
-  if ((await tryOnHost(['ip', 'link', 'show', 'dev', link])).exitCode !== 0) return;
-  const result = await tryOnHost(['ip', 'link', 'delete', link]);
+export async function removeLink(link: string, namespace?: string): Promise<void> {
+  const ip = [...inNamespace(namespace), 'ip', 'link'];
+  if ((await tryOnHost([...ip, 'show', 'dev', link])).exitCode !== 0) return;
+  const result = await tryOnHost([...ip, 'delete', link]);
   // The kernel removes the veth of a dying network namespace on its own; it may win the race.
   if (result.exitCode === 0 || result.stderr.includes('Cannot find device')) return;
   throw new Error(`ip link delete ${link} failed: ${result.stderr}`);

@@ -28,6 +28,10 @@ export interface NodeRecord {
   readonly ownsDirectory?: boolean;
   readonly diskFile?: string;
   readonly links: readonly string[];
+  /** File of the namespace that the links are in; absent: the host's. */
+  readonly linkNamespace?: string;
+  /** File of a network namespace of its own, for a router. */
+  readonly ownNamespace?: string;
   readonly subnet?: string;
   readonly nftTables: readonly string[];
   /** iptables rules (without `-A`/`-D`) that let the node's packets through a closed FORWARD chain. */
@@ -132,6 +136,11 @@ function parseRecord(text: string, name: string): NodeRecord {
       sysctls: [],
     };
   }
+}
+
+/** A node may have the same name as its site. */
+export function siteRecordName(name: string): string {
+  return `site.${name}`;
 }
 
 function recordFile(name: string): string {

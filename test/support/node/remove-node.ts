@@ -13,6 +13,7 @@ import {
   removeLink,
   removeNftTable,
 } from './network.ts';
+import { removeNamespace } from './network-namespace.ts';
 import {
   deleteRecord,
   filesIn,
@@ -38,7 +39,8 @@ export async function removeRecorded(
 ): Promise<void> {
   const steps: (() => Promise<unknown>)[] = [
     async () => record.kind === 'node' && removeCgroups(await readCgroupLayout(), record.name),
-    ...record.links.map((link) => () => removeLink(link)),
+    ...record.links.map((link) => () => removeLink(link, record.linkNamespace)),
+    async () => record.ownNamespace !== undefined && removeNamespace(record.ownNamespace),
     ...record.nftTables.map((table) => () => removeNftTable(table)),
     () => removeForwardRules(record.forwardRules),
     () => restoreSysctls(record),
@@ -81,7 +83,7 @@ async function removeIfEmpty(directory: string): Promise<void> {
 
 /** All that is left of a node that was switched off: its directory. */
 function stoppedRecord(record: NodeRecord): NodeRecord {
-  const { subnet: _released, running: _ended, ...rest } = record;
+  const { subnet: _released, running: _ended, linkNamespace: _left, ...rest } = record;
   return { ...rest, isStopped: true, links: [], nftTables: [], forwardRules: [], sysctls: [] };
 }
 

@@ -17,6 +17,8 @@ export interface NodeNetworkOptions {
   readonly site?: Site;
   /** Default: the site's next free address. */
   readonly address?: string;
+  /** Default true. Without one the node boots as a machine whose router is off. */
+  readonly wantsDefaultRoute?: boolean;
   /** Lets the node reach the host's networks: forwarding and masquerade, undone by `destroy`. Default false. */
   readonly masquerade?: boolean;
   /** `nameserver` lines of the node's /etc/resolv.conf. Default none: lookups fail at once. */
@@ -146,14 +148,31 @@ export interface TestNode extends AsyncDisposable {
   destroy(options?: { readonly keepDirectory?: boolean }): Promise<void>;
 }
 
-/** An Ethernet segment: a bridge with a subnet of its own; the host is its gateway at `.1`. */
+/** An Ethernet segment: a bridge with a subnet of its own; the host, or a router, is its gateway at `.1`. */
 export interface Site extends AsyncDisposable {
   readonly name: string;
   readonly bridge: string;
+  /** File of the network namespace that the bridge is in; absent: the host's. */
+  readonly namespace?: string;
   /** `198.18.7.0/24` */
   readonly subnet: string;
   readonly gateway: string;
   /** The next address that no node of this site has. */
   nextAddress(): string;
   destroy(): Promise<void>;
+}
+
+/** A site behind a router that translates addresses and lets nothing in. */
+export interface NatSite extends Site {
+  readonly namespace: string;
+  /** The router's address on the upstream site: where connections of this site's nodes seem to come from. */
+  readonly publicAddress: string;
+  /** Drops everything between the site and its upstream without a word: nobody gets a FIN or a RST. */
+  cutLink(): Promise<void>;
+  /** Ends a cut and any loss. */
+  restoreLink(): Promise<void>;
+  /** Drops this part of the packets, each way: 0.02 = 2 %; `cutLink` for all of them. */
+  setLoss(fraction: number): Promise<void>;
+  /** As a router does that was switched off and on: it no longer knows any connection. */
+  forgetConnections(): Promise<void>;
 }
