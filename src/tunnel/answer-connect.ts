@@ -1,108 +1,125 @@
-import type { Socket } from 'node:net';
-import { parseConnectRequest, renderTarget } from './connect-request.ts';
-import { type Dial, dialTarget, type Refusal } from './dial-target.ts';
-import { relay } from './relay.ts';
-import type { RoutingTable, Target } from './types.ts';
+import { renderTarget } from './connect-request.ts';
+import { type Dial, type DialFailure, type DialOutcome, dialTarget } from './dial-target.ts';
+import { dialThroughAgent } from './dial-through-agent.ts';
+import type { TunnelMetrics } from './metrics.ts';
+import { readConnectRequest } from './read-connect-request.ts';
+import { probeClosed, relay } from './relay.ts';
+import { sendEstablished, sendRefusal } from './send-answer.ts';
+import type { ByteStream, Refusal, RouteDecision, RoutingTable, Target } from './types.ts';
 
-/** How long each step may take, milliseconds. Header and dial together stay under 8 s. */
+/** How long each step may take, milliseconds. */
 export interface TunnelTimeouts {
   /** From accept to the end of the request header. */
   readonly headerMs: number;
-  /** TCP connect to the target. */
+  /** TCP connect to the target, from this process. */
   readonly dialMs: number;
+  /** From accept to the answer, whoever dials. */
+  readonly answerMs: number;
   /** Between two looks at a client that has half-closed. */
   readonly halfClosedProbeMs: number;
 }
 
+/** Header and dial together stay under 8 s: kube-apiserver waits without a limit of its own. */
+export const defaultTimeouts: TunnelTimeouts = {
+  headerMs: 3_000,
+  dialMs: 5_000,
+  answerMs: 7_500,
+  halfClosedProbeMs: 10_000,
+};
+
+/** A client that goes away while its target is dialled frees both within this time. */
+const clientGoneProbeMs = 500;
+
+/** A stream on a session of a node's agent, or why there is none. */
+export type OpenedStream =
+  | { readonly type: 'stream'; readonly stream: ByteStream }
+  | { readonly type: 'refused'; readonly refusal: Refusal; readonly failure: DialFailure };
+
 export interface AnswerContext {
   readonly routes: RoutingTable;
   readonly dial: Dial;
+  /** Opens a stream for a decision of type `agent`. */
+  readonly openStream: (nodeName: string) => OpenedStream;
   readonly timeouts: TunnelTimeouts;
+  readonly metrics: TunnelMetrics;
   /** Called once with the target when 200 is written. */
-  readonly onAccepted: (target: Socket) => void;
+  readonly onAccepted: (target: ByteStream, headerBytes: HeaderBytes) => void;
   /** Called once instead when anything else is answered. `target` is empty when the request was unreadable. */
   readonly onRefused: (target: string, refusal: Refusal) => void;
 }
 
-type ReadOutcome =
-  | { readonly type: 'request'; readonly target: Target }
-  | { readonly type: 'invalid'; readonly refusal: Refusal }
-  | { readonly type: 'gone' };
+type HeaderBytes = Extract<DialOutcome, { type: 'connected' }>['headerBytes'];
 
 /** Serves one connection of kube-apiserver: read the request, route, dial, answer, relay. Never rejects. */
-export async function answerConnect(client: Socket, context: AnswerContext): Promise<void> {
-  const request = await readRequest(client, context.timeouts.headerMs);
+export async function answerConnect(client: ByteStream, context: AnswerContext): Promise<void> {
+  const acceptedAt = performance.now();
+  const request = await readConnectRequest(client, context.timeouts.headerMs);
   if (request.type === 'gone') {
     client.destroy();
     return;
   }
-  const refuse = (target: string, refusal: Refusal) => {
-    context.onRefused(target, refusal);
-    sendRefusal(client, refusal);
-  };
   if (request.type === 'invalid') {
-    refuse('', request.refusal);
+    context.onRefused('', request.refusal);
+    sendRefusal(client, request.refusal);
     return;
   }
-  const name = renderTarget(request.target);
-  const decision = context.routes.route(request.target.host, request.target.port);
+  await answerTarget(client, request.target, { ...context, acceptedAt });
+}
+
+/** The same once the target is known: route, dial, answer, relay. The client is paused. Never rejects. */
+export async function answerTarget(
+  client: ByteStream,
+  target: Target,
+  context: AnswerContext & { readonly acceptedAt: number },
+): Promise<void> {
+  const name = renderTarget(target);
+  const decision = await context.routes.route(target.host, target.port);
+  context.metrics.countRouting(decision.rule ?? decision.type);
   if (decision.type === 'refuse') {
-    refuse(name, decision);
+    context.onRefused(name, decision);
+    sendRefusal(client, decision);
     return;
   }
+  const outcome = await reach(client, decision, context);
+  if (outcome.type === 'failed') {
+    if (client.destroyed) return;
+    context.onRefused(name, outcome.refusal);
+    sendRefusal(client, outcome.refusal);
+    return;
+  }
+  sendEstablished(client);
+  context.onAccepted(outcome.stream, outcome.headerBytes);
+  const { halfClosedProbeMs } = context.timeouts;
+  relay(client, outcome.stream, { halfClosedProbeMs });
+}
+
+async function reach(
+  client: ByteStream,
+  decision: Exclude<RouteDecision, { type: 'refuse' }>,
+  context: AnswerContext & { readonly acceptedAt: number },
+): Promise<DialOutcome> {
+  const { timeouts } = context;
   const clientGone = new AbortController();
+  const { signal } = clientGone;
   const onClose = () => clientGone.abort();
   client.once('close', onClose);
-  const outcome = await dialTarget(decision, {
-    dial: context.dial,
-    timeoutMs: context.timeouts.dialMs,
-    signal: clientGone.signal,
-  });
+  if (client.destroyed) onClose();
+  const stopProbing = probeClosed(client, clientGoneProbeMs);
+  const finishDial = context.metrics.startDial();
+  const leftMs = Math.max(0, timeouts.answerMs - (performance.now() - context.acceptedAt));
+  const dial = (): Promise<DialOutcome> | DialOutcome => {
+    if (decision.type === 'dial') {
+      const timeoutMs = Math.min(timeouts.dialMs, leftMs);
+      return dialTarget(decision, { dial: context.dial, timeoutMs, signal });
+    }
+    const opened = context.openStream(decision.nodeName);
+    if (opened.type === 'refused') return { ...opened, type: 'failed' };
+    const timeoutMs = leftMs;
+    return dialThroughAgent(decision, { stream: opened.stream, timeoutMs, signal });
+  };
+  const outcome = await dial();
+  stopProbing();
   client.off('close', onClose);
-  if (outcome.type === 'failed') {
-    if (!client.destroyed) refuse(name, outcome.refusal);
-    return;
-  }
-  client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
-  context.onAccepted(outcome.socket);
-  relay(client, outcome.socket, context.timeouts.halfClosedProbeMs);
-}
-
-/** Leaves the socket paused, with the bytes after the header put back for the target. */
-function readRequest(client: Socket, timeoutMs: number): Promise<ReadOutcome> {
-  return new Promise((resolve) => {
-    let received: Buffer = Buffer.alloc(0);
-    const finish = (outcome: ReadOutcome) => {
-      clearTimeout(timer);
-      client.off('data', onData).off('end', onGone).off('close', onGone).pause();
-      resolve(outcome);
-    };
-    const onGone = () => finish({ type: 'gone' });
-    const onData = (chunk: Buffer) => {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      const parsed = parseConnectRequest(received);
-      if (parsed.type === 'incomplete') return;
-      if (parsed.type === 'invalid') {
-        finish({ type: 'invalid', refusal: parsed });
-        return;
-      }
-      finish({ type: 'request', target: parsed.target });
-      if (received.length > parsed.headerBytes)
-        client.unshift(received.subarray(parsed.headerBytes));
-    };
-    const timer = setTimeout(() => {
-      const reason = `no complete CONNECT request within ${timeoutMs / 1000} s`;
-      finish({ type: 'invalid', refusal: { status: 408, reason } });
-    }, timeoutMs);
-    client.on('data', onData).on('end', onGone).on('close', onGone);
-  });
-}
-
-/** The reason phrase is the message: kube-apiserver drops headers and body. */
-function sendRefusal(client: Socket, refusal: Refusal): void {
-  const reason = refusal.reason.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 400);
-  client.write(
-    `HTTP/1.1 ${refusal.status} ${reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
-  );
-  client.destroySoon();
+  finishDial(outcome.type === 'failed' ? outcome.failure : undefined);
+  return outcome;
 }

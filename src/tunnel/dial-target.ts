@@ -1,21 +1,28 @@
 import type { Socket } from 'node:net';
 import { errorCode, errorMessage } from '../base/errors.ts';
-import type { RouteDecision } from './types.ts';
+import type { ByteStream, DialDecision, Refusal } from './types.ts';
 
 /** Opens a TCP connection to an IPv4 address; returns at once, as `net.connect` does. Must allow half-open sockets. */
 export type Dial = (address: string, port: number) => Socket;
 
-/** A status line that is not 200. */
-export interface Refusal {
-  readonly status: number;
-  readonly reason: string;
-}
+/** Why a target was not reached, for the metrics. */
+export type DialFailure =
+  | 'no-session'
+  | 'busy'
+  | 'session-lost'
+  | 'agent-refused'
+  | 'target-failed'
+  | 'timeout'
+  | 'client-gone';
 
 export type DialOutcome =
-  | { readonly type: 'connected'; readonly socket: Socket }
-  | { readonly type: 'failed'; readonly refusal: Refusal };
-
-type DialDecision = Extract<RouteDecision, { type: 'dial' }>;
+  | {
+      readonly type: 'connected';
+      readonly stream: ByteStream;
+      /** Bytes of the stream's counters that are no payload. */
+      readonly headerBytes: { readonly written: number; readonly read: number };
+    }
+  | { readonly type: 'failed'; readonly refusal: Refusal; readonly failure: DialFailure };
 
 export interface DialOptions {
   readonly dial: Dial;
@@ -36,8 +43,13 @@ export function dialTarget(decision: DialDecision, options: DialOptions): Promis
       resolve(outcome);
     };
     const fail = (code: string) =>
-      finish({ type: 'failed', refusal: describeDialFailure(decision, code, options.timeoutMs) });
-    const onConnect = () => finish({ type: 'connected', socket });
+      finish({
+        type: 'failed',
+        refusal: describeDialFailure(decision, code, options.timeoutMs),
+        failure: failuresByCode[code] ?? 'target-failed',
+      });
+    const onConnect = () =>
+      finish({ type: 'connected', stream: socket, headerBytes: { written: 0, read: 0 } });
     const onAbort = () => fail('ECANCELED');
     const timer = setTimeout(() => fail('ETIMEDOUT'), options.timeoutMs);
     options.signal.addEventListener('abort', onAbort, { once: true });
@@ -47,6 +59,11 @@ export function dialTarget(decision: DialDecision, options: DialOptions): Promis
     if (options.signal.aborted) onAbort();
   });
 }
+
+const failuresByCode: Readonly<Record<string, DialFailure>> = {
+  ECANCELED: 'client-gone',
+  ETIMEDOUT: 'timeout',
+};
 
 /** The status and reason phrase for a failed connect. Pure. */
 export function describeDialFailure(
@@ -62,7 +79,10 @@ export function describeDialFailure(
         reason: `${subject} refuses connections on ${decision.address}:${decision.port}`,
       };
     case 'ETIMEDOUT':
-      return { status: 504, reason: `${subject} did not answer within ${timeoutMs / 1000} s` };
+      return {
+        status: 504,
+        reason: `${subject} did not answer within ${Number((timeoutMs / 1000).toFixed(1))} s`,
+      };
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
       return { status: 502, reason: `no route to ${subject} (${code})` };

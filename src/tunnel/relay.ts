@@ -1,17 +1,24 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import { closeSoon, lingerMs } from './close-soon.ts';
+import type { ByteStream } from './types.ts';
 
 const nothing = Buffer.alloc(0);
 
-/** How long a target may take to read what a client that is gone has sent. */
-const lingerMs = 30_000;
+/** What differs between the two ends of the tunnel. */
+export interface RelayOptions {
+  /**
+   * The client is kube-apiserver on a socket: target bytes are held until it has sent its first, because it fails when
+   * anything follows the 200 that it is still reading; and, half-closed, it is probed this often, milliseconds.
+   */
+  readonly halfClosedProbeMs?: number;
+}
 
 /**
- * Joins a Unix-socket client and a connected TCP target until both are closed. Each direction is independent: FIN
- * passes as FIN. An abort of one side aborts the other. Backpressure is `pipe()`'s, so a
- * stalled side costs two stream buffers. Target bytes are held until the client has sent its first: kube-apiserver
- * fails when anything follows the 200 that it is still reading.
+ * Joins a client and a connected target until both are closed. Each direction is independent: FIN passes as FIN. An
+ * abort of one side aborts the other. Backpressure is `pipe()`'s, so a stalled side costs two stream buffers.
  */
-export function relay(client: Socket, target: Socket, halfClosedProbeMs: number): void {
+export function relay(client: ByteStream, target: ByteStream, options: RelayOptions): void {
+  const probeMs = options.halfClosedProbeMs;
   let isReleased = false;
   const release = () => {
     if (isReleased) return;
@@ -20,9 +27,10 @@ export function relay(client: Socket, target: Socket, halfClosedProbeMs: number)
   };
   const onClientEnd = () => {
     release();
-    watchHalfClosed(client, halfClosedProbeMs);
+    if (probeMs !== undefined) watchHalfClosed(client, probeMs);
   };
-  client.once('data', release);
+  if (probeMs === undefined) release();
+  else client.once('data', release);
   client.once('end', onClientEnd);
   client.once('close', () => {
     if (!isFinished(client)) closeTarget(target, client.readableEnded);
@@ -34,42 +42,54 @@ export function relay(client: Socket, target: Socket, halfClosedProbeMs: number)
   // Both may have happened while the target was being dialled; their events are over then.
   if (client.readableEnded) onClientEnd();
   if (client.destroyed) closeTarget(target, false);
+  if (target.destroyed) abortClient(client, target);
+}
+
+/** Finds clients that went away, whose target would else wait for them until it speaks. */
+function watchHalfClosed(client: ByteStream, intervalMs: number): void {
+  probe(client);
+  client.once('close', probeClosed(client, intervalMs));
 }
 
 /**
- * A Unix socket's reader cannot tell a half-close from a close, but a write of nothing can: EPIPE, without a byte
- * sent. It finds clients that went away, whose target would else wait for them until it speaks.
+ * Makes a client that is gone emit `close`, until the returned function is called. A Unix socket's reader cannot tell
+ * a half-close from a close, but a write of nothing can: EPIPE, without a byte sent.
  */
-function watchHalfClosed(client: Socket, intervalMs: number): void {
-  const probe = () => {
-    if (client.writable && client.writableLength === 0) client.write(nothing);
-  };
-  probe();
-  const timer = setInterval(probe, intervalMs);
-  client.once('close', () => clearInterval(timer));
+export function probeClosed(client: ByteStream, intervalMs: number): () => void {
+  const timer = setInterval(() => probe(client), intervalMs);
+  return () => clearInterval(timer);
 }
 
-function isFinished(socket: Socket): boolean {
-  return socket.readableEnded && socket.writableFinished;
+function probe(client: ByteStream): void {
+  if (client.writable && client.writableLength === 0) client.write(nothing);
+}
+
+function isFinished(stream: ByteStream): boolean {
+  return stream.readableEnded && stream.writableFinished;
 }
 
 /**
  * As close(2) would for a client that is gone: everything it sent is delivered, then FIN, and later data of the
  * target is answered with RST. A client that broke off instead (unread data, ECONNRESET) resets the target at once.
  */
-function closeTarget(target: Socket, hasSentAll: boolean): void {
+function closeTarget(target: ByteStream, hasSentAll: boolean): void {
   if (target.destroyed) return;
   if (!hasSentAll) {
     target.resetAndDestroy();
     return;
   }
-  target.destroySoon();
+  target.unpipe();
+  closeSoon(target);
+  if (!(target instanceof Socket)) return;
   const timer = setTimeout(() => target.resetAndDestroy(), lingerMs);
   target.once('close', () => clearTimeout(timer));
 }
 
-/** What the target had sent before its FIN still reaches the client. */
-function abortClient(client: Socket, target: Socket): void {
-  if (target.readableEnded) client.destroySoon();
-  else client.destroy();
+/** What the target had sent before its FIN still reaches the client. A Unix socket knows no reset. */
+function abortClient(client: ByteStream, target: ByteStream): void {
+  if (client.destroyed) return;
+  client.unpipe();
+  if (target.readableEnded) closeSoon(client);
+  else if (client instanceof Socket) client.destroy();
+  else client.resetAndDestroy();
 }

@@ -1,16 +1,37 @@
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../base/time.ts';
 import type { Component, RunningComponent, Termination } from '../supervisor/types.ts';
-import { answerConnect, type TunnelTimeouts } from './answer-connect.ts';
+import {
+  type AnswerContext,
+  answerConnect,
+  answerTarget,
+  defaultTimeouts,
+  type OpenedStream,
+  type TunnelTimeouts,
+} from './answer-connect.ts';
 import type { Dial } from './dial-target.ts';
+import { dialTcp } from './dial-tcp.ts';
 import { listenUnix } from './listen-unix.ts';
-import type { RouteDecision, RoutingTable, Target, TunnelRefusal, TunnelStatus } from './types.ts';
+import { createTunnelMetrics, type TunnelMetrics } from './metrics.ts';
+import type { TunnelSessions } from './sessions.ts';
+import type {
+  ByteStream,
+  RouteDecision,
+  RoutingTable,
+  Target,
+  TunnelRefusal,
+  TunnelStatus,
+} from './types.ts';
 
 export interface TunnelServerOptions {
   /** What kube-apiserver's EgressSelectorConfiguration names as `udsName`; at most 107 bytes. */
   readonly socketPath: string;
   readonly routes: RoutingTable;
+  /** Of agents; without them every node but this one has no tunnel. */
+  readonly sessions?: TunnelSessions;
+  /** Shared with the sessions. */
+  readonly metrics?: TunnelMetrics;
   readonly logger: Logger;
   readonly clock: Clock;
   /** Opens the connection to a target; TCP when left out. */
@@ -23,25 +44,26 @@ export interface TunnelServerOptions {
 /** The tunnel as a component, with its counters. */
 export interface TunnelServer extends Component {
   status(): TunnelStatus;
+  /** Answers, and relays, for a client whose CONNECT request was read elsewhere: the gateway's proxy. */
+  serve(client: ByteStream, target: Target): void;
 }
 
-const defaultTimeouts: TunnelTimeouts = {
-  headerMs: 3_000,
-  dialMs: 5_000,
-  halfClosedProbeMs: 10_000,
-};
-const defaultMaxStreams = 4096;
+/** One descriptor each, and two for a target that is dialled here. */
+const defaultMaxStreams = 20_000;
 /** The same complaint is logged once in this time. */
 const repeatAfterMs = 60_000;
 
 /** One open connection of kube-apiserver. */
 interface Stream {
-  readonly client: Socket;
-  target?: Socket;
+  readonly client: ByteStream;
+  target?: ByteStream;
+  /** Of the target's counters, what is no payload. */
+  headerBytes: { readonly written: number; readonly read: number };
 }
 
 /** Counters and open streams; they outlive a restart of the listener. */
 interface Ledger {
+  readonly metrics: TunnelMetrics;
   readonly streams: Set<Stream>;
   accepted: number;
   refused: number;
@@ -59,6 +81,7 @@ interface Ledger {
  */
 export function createTunnelServer(options: TunnelServerOptions): TunnelServer {
   const ledger: Ledger = {
+    metrics: options.metrics ?? createTunnelMetrics(() => performance.now()),
     streams: new Set(),
     accepted: 0,
     refused: 0,
@@ -72,7 +95,11 @@ export function createTunnelServer(options: TunnelServerOptions): TunnelServer {
     name: 'tunnel',
     dependsOn: [],
     start: (signal) => startListening(options, ledger, signal),
-    status: () => readStatus(ledger),
+    status: () => readStatus(options, ledger),
+    serve: (client, target) => {
+      const context = admit(client, options, ledger);
+      void answerTarget(client, target, { ...context, acceptedAt: performance.now() });
+    },
   };
 }
 
@@ -82,7 +109,9 @@ async function startListening(
   signal: AbortSignal,
 ): Promise<RunningComponent> {
   signal.throwIfAborted();
-  const server = createServer({ allowHalfOpen: true }, (client) => accept(client, options, ledger));
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    void answerConnect(client, admit(client, options, ledger));
+  });
   await listenUnix(server, options.socketPath);
   ledger.server = server;
   let failure: Error | undefined;
@@ -112,27 +141,35 @@ async function startListening(
   };
 }
 
-function accept(client: Socket, options: TunnelServerOptions, ledger: Ledger): void {
+function admit(client: ByteStream, options: TunnelServerOptions, ledger: Ledger): AnswerContext {
   // Errors are followed by `close`, where both sides are cleaned up.
   client.on('error', () => {});
-  const stream: Stream = { client };
+  const stream: Stream = { client, headerBytes: { written: 0, read: 0 } };
   ledger.streams.add(stream);
   client.once('close', () => {
     if (stream.target === undefined || stream.target.closed) forget(stream, ledger);
   });
-  void answerConnect(client, {
+  return {
     routes: { route: (host, port) => routeUnlessBusy(options, ledger, { host, port }) },
     dial: options.dial ?? dialTcp,
+    openStream: (nodeName) => options.sessions?.openStream(nodeName) ?? withoutSessions(nodeName),
     timeouts: { ...defaultTimeouts, ...options.timeouts },
+    metrics: ledger.metrics,
     onRefused: (target, refusal) => recordRefusal(options, ledger, { target, ...refusal }),
-    onAccepted: (target) => {
+    onAccepted: (target, headerBytes) => {
       stream.target = target;
+      stream.headerBytes = headerBytes;
       ledger.accepted += 1;
       target.once('close', () => {
         if (client.closed) forget(stream, ledger);
       });
     },
-  });
+  };
+}
+
+function withoutSessions(nodeName: string): OpenedStream {
+  const reason = `node ${nodeName} has no tunnel: this controller accepts none`;
+  return { type: 'refused', failure: 'no-session', refusal: { status: 503, reason } };
 }
 
 /** A request is always read first: a client whose write fails does not look for an answer. */
@@ -140,7 +177,7 @@ function routeUnlessBusy(
   options: TunnelServerOptions,
   ledger: Ledger,
   target: Target,
-): RouteDecision {
+): RouteDecision | Promise<RouteDecision> {
   const maxStreams = options.maxStreams ?? defaultMaxStreams;
   if (ledger.streams.size <= maxStreams) return options.routes.route(target.host, target.port);
   const reason = `tunnel is busy: ${maxStreams} streams are open`;
@@ -149,20 +186,17 @@ function routeUnlessBusy(
 
 function forget(stream: Stream, ledger: Ledger): void {
   if (!ledger.streams.delete(stream)) return;
-  ledger.bytesToTargets += stream.target?.bytesWritten ?? 0;
-  ledger.bytesFromTargets += stream.target?.bytesRead ?? 0;
+  const { toTarget, fromTarget } = payloadOf(stream);
+  ledger.bytesToTargets += toTarget;
+  ledger.bytesFromTargets += fromTarget;
 }
 
-/** Hosts are always IPv4 addresses here, so nothing is looked up. Keep-alive finds targets that vanished. */
-function dialTcp(address: string, port: number): Socket {
-  return connect({
-    host: address,
-    port,
-    allowHalfOpen: true,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 60_000,
-  });
+function payloadOf(stream: Stream): { toTarget: number; fromTarget: number } {
+  if (stream.target === undefined) return { toTarget: 0, fromTarget: 0 };
+  return {
+    toTarget: stream.target.bytesWritten - stream.headerBytes.written,
+    fromTarget: stream.target.bytesRead - stream.headerBytes.read,
+  };
 }
 
 function recordRefusal(
@@ -183,11 +217,12 @@ function recordRefusal(
   );
 }
 
-function readStatus(ledger: Ledger): TunnelStatus {
+function readStatus(options: TunnelServerOptions, ledger: Ledger): TunnelStatus {
   let { bytesToTargets, bytesFromTargets } = ledger;
-  for (const { target } of ledger.streams) {
-    bytesToTargets += target?.bytesWritten ?? 0;
-    bytesFromTargets += target?.bytesRead ?? 0;
+  for (const stream of ledger.streams) {
+    const { toTarget, fromTarget } = payloadOf(stream);
+    bytesToTargets += toTarget;
+    bytesFromTargets += fromTarget;
   }
   return {
     isListening: ledger.server !== undefined,
@@ -197,5 +232,6 @@ function readStatus(ledger: Ledger): TunnelStatus {
     bytesToTargets,
     bytesFromTargets,
     ...(ledger.lastRefusal === undefined ? {} : { lastRefusal: ledger.lastRefusal }),
+    nodes: options.sessions?.status() ?? [],
   };
 }

@@ -1,0 +1,97 @@
+import { errorMessage } from '../base/errors.ts';
+import { type ConnectAnswer, parseConnectAnswer } from './connect-answer.ts';
+import { renderTarget } from './connect-request.ts';
+import type { DialFailure, DialOutcome } from './dial-target.ts';
+import type { AgentDecision, ByteStream } from './types.ts';
+
+export interface DialThroughAgentOptions {
+  /** Fresh, of a session of that node. */
+  readonly stream: ByteStream;
+  readonly timeoutMs: number;
+  /** Ends the attempt early: the stream is reset, so that the agent gives up as well. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Asks the agent of a node to connect, with CONNECT on a stream of its session. The outcome's stream is paused, and
+ * what the target has sent already is put back. Never rejects.
+ */
+export function dialThroughAgent(
+  decision: AgentDecision,
+  options: DialThroughAgentOptions,
+): Promise<DialOutcome> {
+  const { stream, timeoutMs, signal } = options;
+  const { nodeName, subject } = decision;
+  const request = renderRequest(decision);
+  return new Promise((resolve) => {
+    let received: Buffer = Buffer.alloc(0);
+    let lastError = 'the stream was reset';
+    const finish = (outcome: DialOutcome) => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      stream.off('data', onData).off('end', onEnd).off('close', onClose).pause();
+      if (outcome.type === 'failed' && !stream.destroyed) stream.resetAndDestroy();
+      resolve(outcome);
+    };
+    const onData = (chunk: Buffer) => {
+      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+      const answer = parseConnectAnswer(received);
+      if (answer.type === 'incomplete') return;
+      if (answer.type === 'invalid' || answer.status !== 200) {
+        finish(describeRefusal(nodeName, answer));
+        return;
+      }
+      const headerBytes = { written: request.length, read: answer.headerBytes };
+      finish({ type: 'connected', stream, headerBytes });
+      if (received.length > answer.headerBytes)
+        stream.unshift(received.subarray(answer.headerBytes));
+    };
+    const onEnd = () =>
+      finish(
+        failed('agent-refused', 502, `the agent of node ${nodeName} hung up without an answer`),
+      );
+    const onClose = () =>
+      finish(failed('session-lost', 502, `the tunnel of node ${nodeName} broke off: ${lastError}`));
+    const onAbort = () => finish(failed('client-gone', 502, 'the client went away'));
+    const timer = setTimeout(() => {
+      const reason = `${subject} did not answer through the tunnel of node ${nodeName} within ${Number((timeoutMs / 1000).toFixed(1))} s`;
+      finish(failed('timeout', 504, reason));
+    }, timeoutMs);
+    signal.addEventListener('abort', onAbort, { once: true });
+    // Stays for the life of the stream: later errors arrive as `close` too, which the relay handles.
+    stream.on('error', (error) => {
+      lastError = errorMessage(error);
+    });
+    stream.on('data', onData).on('end', onEnd).on('close', onClose);
+    stream.write(request);
+    if (stream.destroyed) onClose();
+    else if (signal.aborted) onAbort();
+  });
+}
+
+function renderRequest(decision: AgentDecision): Buffer {
+  const target = renderTarget(decision);
+  return Buffer.from(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`);
+}
+
+/** The agent's own words, as far as it has found any. */
+function describeRefusal(
+  nodeName: string,
+  answer: Exclude<ConnectAnswer, { type: 'incomplete' }>,
+): DialOutcome {
+  if (answer.type === 'invalid') {
+    const reason = `the agent of node ${nodeName} is not understood: ${answer.reason}`;
+    return failed('agent-refused', 502, reason);
+  }
+  const reason = answer.reason === '' ? `refused by node ${nodeName}` : answer.reason;
+  return failed(failuresByStatus[answer.status] ?? 'agent-refused', answer.status, reason);
+}
+
+const failuresByStatus: Readonly<Record<number, DialFailure>> = {
+  502: 'target-failed',
+  504: 'timeout',
+};
+
+function failed(failure: DialFailure, status: number, reason: string): DialOutcome {
+  return { type: 'failed', failure, refusal: { status, reason } };
+}

@@ -1,0 +1,33 @@
+import type { WindowBudget } from './yamux/types.ts';
+
+const maxBudgetBytes = 64 * 1024 * 1024;
+
+/** A budget that can be looked at. */
+export interface CountedWindowBudget extends WindowBudget {
+  readonly limitBytes: number;
+  readonly usedBytes: number;
+}
+
+/** What the receive windows of one process may add up to, above each stream's own 256 KiB. Pure. */
+export function windowBudgetBytes(totalMemoryBytes: number): number {
+  return Math.min(maxBudgetBytes, Math.floor(totalMemoryBytes / 16));
+}
+
+/** One for all sessions of a process. */
+export function createWindowBudget(limitBytes: number): CountedWindowBudget {
+  let used = 0;
+  return {
+    limitBytes,
+    get usedBytes() {
+      return used;
+    },
+    take: (bytes) => {
+      if (used + bytes > limitBytes) return false;
+      used += bytes;
+      return true;
+    },
+    give: (bytes) => {
+      used = Math.max(0, used - bytes);
+    },
+  };
+}

@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, it } from 'vitest';
+import type { AgentProcessOptions } from './agent-process.ts';
+import { text, tunnelRig, until, untilConnected, untilNoStream } from './agent-rig.ts';
+import { connectTo, established } from './harness.ts';
+
+const rig = tunnelRig();
+const pod = '10.244.1.5';
+const program = path.join(import.meta.dirname, 'agent-process.ts');
+
+/** The agent of node edge-1 with at most `descriptors` open files. */
+async function spawnAgent(address: string, descriptors = 1024): Promise<ChildProcess> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'mini-k8s-agent-'));
+  const file = (name: string) => path.join(directory, name);
+  await writeFile(file('node.pem'), rig.cluster.issueNode('edge-1'));
+  await writeFile(file('ca.crt'), rig.cluster.ca);
+  const options: AgentProcessOptions = {
+    nodeName: 'edge-1',
+    addresses: [address],
+    certFile: file('node.pem'),
+    caFile: file('ca.crt'),
+    podCIDR: '10.244.1.0/24',
+  };
+  const command = `ulimit -n ${descriptors}; exec "$0" "$@"`;
+  const args = ['-c', command, process.execPath, program, JSON.stringify(options)];
+  const child = spawn('sh', args, { stdio: ['pipe', 'inherit', 'inherit'] });
+  rig.closers.push(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+    await rm(directory, { recursive: true, force: true });
+  });
+  return child;
+}
+
+it('case 1: SIGKILL of an agent ends its streams and its pending dials within a second', async () => {
+  const silent = await rig.target((socket) => socket.resume().once('end', () => socket.end()));
+  const controller = await rig.controller();
+  const child = await spawnAgent(controller.address);
+  await untilConnected(controller, 'edge-1');
+  const client = await rig.open(controller.socketPath, `${connectTo(pod, silent.port)}x`);
+  await until('200', () => text(client) === established);
+  // Stopped, it answers no dial; then it is killed with the dial pending.
+  child.kill('SIGSTOP');
+  const pending = await rig.open(controller.socketPath, connectTo(pod, silent.port));
+  await until('the dial', () => controller.metrics.read().pendingDials === 1);
+  const startedAt = performance.now();
+  child.kill('SIGKILL');
+  await until('the ends', () => pending.hasEnded && (client.hasEnded || client.socket.destroyed));
+  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  expect(text(pending)).toMatch(/^HTTP\/1.1 502 the tunnel of node edge-1 broke off: /);
+  await until('no connection', () => silent.sockets.size === 0);
+  await untilNoStream(controller);
+});
+
+it('case 17: an agent without descriptors says so, and recovers', async () => {
+  const echo = await rig.target((socket) => socket.pipe(socket));
+  const controller = await rig.controller();
+  await spawnAgent(controller.address, 64);
+  await untilConnected(controller, 'edge-1');
+  const clients = await Promise.all(
+    Array.from({ length: 80 }, () =>
+      rig.open(controller.socketPath, `${connectTo(pod, echo.port)}hi`),
+    ),
+  );
+  const isAnswered = (answer: string) => answer.endsWith('hi') || answer.includes(' 503 ');
+  await until('all answers', () => clients.every((client) => isAnswered(text(client))));
+  const refused = clients.filter((client) => !text(client).endsWith('hi'));
+  expect(refused.length).toBeGreaterThan(10);
+  expect(refused.length).toBeLessThan(70);
+  expect(text(refused[0] ?? clients[0])).toMatch(
+    /^HTTP\/1.1 503 tunnel is out of file descriptors, cannot reach pod 10.244.1.5:/,
+  );
+  for (const { socket } of clients) socket.destroy();
+  await untilNoStream(controller);
+  const client = await rig.open(controller.socketPath, `${connectTo(pod, echo.port)}hi`);
+  await until('the echo', () => text(client) === `${established}hi`);
+  expect(controller.sessions.status()[0]).toMatchObject({ sessions: 1, reconnects: 0 });
+});
+
+it('case 23: a controller that is blocked for 5 s keeps its sessions', async () => {
+  const echo = await rig.target((socket) => socket.pipe(socket));
+  // Dead after 4 s, to be well below the time that this process is blocked for.
+  const controller = await rig.controller({
+    sessions: { carrier: { pingIntervalMs: 1_000, deadAfterMs: 4_000 } },
+  });
+  await spawnAgent(controller.address);
+  await untilConnected(controller, 'edge-1');
+  const client = await rig.open(controller.socketPath, `${connectTo(pod, echo.port)}hi`);
+  await until('the echo', () => text(client) === `${established}hi`);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5_000);
+  client.socket.write('more');
+  await until('the next echo', () => text(client) === `${established}himore`);
+  await until('a ping', () => (controller.sessions.status()[0]?.rttMs ?? 5_000) < 5_000);
+  expect(controller.sessions.status()[0]).toMatchObject({ sessions: 1, reconnects: 0 });
+});

@@ -1,0 +1,64 @@
+import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import {
+  type Authority,
+  buildAuthorityCertificate,
+  buildLeafCertificate,
+} from '../../../src/pki/certificate-builder.ts';
+import { gatewayServerName } from '../../../src/tunnel/connect-tunnel.ts';
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+/** A cluster's CA with what a gateway and its agents need. One key for all: a thousand agents are made in a second. */
+export interface TestCluster {
+  readonly ca: string;
+  readonly gateway: { readonly cert: string; readonly key: string };
+  /** Certificate and key in one PEM, as the kubelet writes them; valid for `validMs`, one day unless given. */
+  issueNode(nodeName: string, validMs?: number): string;
+}
+
+export function createTestCluster(): TestCluster {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const publicKey = createPublicKey(privateKey);
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const ca = buildAuthorityCertificate({
+    commonName: 'kubernetes-ca',
+    ttlDays: 10,
+    privateKey,
+    nowMs: Date.now() - 2 * dayMs,
+  });
+  const authority: Authority = { certificate: new X509Certificate(ca), privateKey };
+  const issue = (subject: {
+    commonName: string;
+    organizations: string[];
+    usage: 'server' | 'client';
+    dnsNames: string[];
+    validMs: number;
+  }) =>
+    buildLeafCertificate({
+      subject: { ...subject, ipAddresses: [], ttlDays: 1 },
+      ...{ publicKey, authority },
+      nowMs: Date.now() - dayMs + subject.validMs,
+    });
+  return {
+    ca,
+    gateway: {
+      key,
+      cert: issue({
+        commonName: 'gateway',
+        organizations: [],
+        usage: 'server',
+        dnsNames: [gatewayServerName],
+        validMs: dayMs,
+      }),
+    },
+    issueNode: (nodeName, validMs = dayMs) =>
+      key +
+      issue({
+        commonName: `system:node:${nodeName}`,
+        organizations: ['system:nodes'],
+        usage: 'client',
+        dnsNames: [],
+        validMs,
+      }),
+  };
+}
