@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, UserError } from '../base/errors.ts';
 
@@ -19,9 +19,36 @@ export function blobPath(layoutDirectory: string, digest: string): string {
   return path.join(layoutDirectory, 'blobs', 'sha256', digest.slice('sha256:'.length));
 }
 
-/** Where a blob is written before its content is verified; emptied before each import. */
+/** Where a blob is written before its content is verified; see `clearTemporary`. */
 export function temporaryDirectory(layoutDirectory: string): string {
   return path.join(layoutDirectory, 'tmp');
+}
+
+/** The beginning of a blob that is being downloaded: unverified, and named after what it shall become. */
+export function partialPath(layoutDirectory: string, digest: string): string {
+  const name = `partial-${digest.slice('sha256:'.length)}`;
+  return path.join(temporaryDirectory(layoutDirectory), name);
+}
+
+/**
+ * Removes unverified content that nothing goes on with. The beginnings of downloads stay, since over a bad link they
+ * are hours of work; of them only those that `isNeeded` denies are removed.
+ */
+export async function clearTemporary(
+  layoutDirectory: string,
+  isNeeded: (digest: string) => boolean,
+): Promise<void> {
+  const directory = temporaryDirectory(layoutDirectory);
+  try {
+    for (const name of await readdir(directory)) {
+      const hex = /^partial-([0-9a-f]{64})$/.exec(name)?.[1];
+      if (hex !== undefined && isNeeded(`sha256:${hex}`)) continue;
+      await rm(path.join(directory, name), { recursive: true, force: true });
+    }
+    await rmdir(directory);
+  } catch (error) {
+    if (!['ENOENT', 'ENOTEMPTY'].includes(errorCode(error) ?? '')) throw error;
+  }
 }
 
 /**

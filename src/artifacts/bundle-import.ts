@@ -1,9 +1,16 @@
-import { rm, statfs } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { UserError } from '../base/errors.ts';
 import { type BlobReference, blobPath, hasBlob, hashBytes } from './blobs.ts';
 import { findUnpinned, type Pins, saysBuiltFromSource, untrusted } from './bundle-trust.ts';
+import {
+  blobsOfEntry,
+  isWanted,
+  type NeededBlob,
+  requireSpace,
+  wantedExecutables,
+} from './needed-blobs.ts';
 import { describeContent, entryContent, maxDocumentBytes, parseIndex } from './oci-documents.ts';
-import { type ArtifactStore, executablesOf, readManifest } from './store.ts';
+import { type ArtifactStore, readManifest } from './store.ts';
 import type { ArtifactSpec, Descriptor, OciIndex, OciManifest } from './types.ts';
 
 /** One import while it runs. Blobs may arrive in any order, before or after the index. */
@@ -29,14 +36,6 @@ interface SelectedIndex {
   readonly selected: readonly Descriptor[];
 }
 
-/** A blob to import, with words for messages. */
-export interface NeededBlob {
-  readonly digest: string;
-  readonly size: number;
-  /** `kube-apiserver of kubernetes 1.37.1 (amd64)`. */
-  readonly description: string;
-}
-
 /**
  * Takes index.json: its sha256 is what `--trust-bundle` names.
  * @throws UserError when it is damaged, or says already that it cannot be trusted.
@@ -45,7 +44,7 @@ export async function takeIndex(state: BundleImport, content: Uint8Array): Promi
   if (state.index !== undefined) throw malformed(state, 'it holds index.json twice');
   const all = parseIndex(Buffer.from(content).toString('utf8'), `${state.origin} (index.json)`);
   const sha256 = hashBytes(content).digest.slice('sha256:'.length);
-  const selected = all.manifests.filter((entry) => isWanted(state, entry));
+  const selected = all.manifests.filter((entry) => isWanted(entry, state.wanted));
   state.index = { sha256, all, selected };
   const bySource = selected.find(saysBuiltFromSource);
   if (bySource !== undefined && state.trustBundle !== sha256) {
@@ -81,7 +80,7 @@ export function neededBlobs(state: BundleImport): readonly NeededBlob[] | undefi
   for (const entry of state.index.selected) {
     const manifest = state.manifests.get(entry.digest);
     if (manifest === undefined) return undefined;
-    blobs.push(...blobsOf(state, entry, manifest));
+    blobs.push(...blobsOfEntry(entry, manifest, state.wanted));
   }
   return blobs;
 }
@@ -140,79 +139,16 @@ async function checkWhenComplete(state: BundleImport): Promise<void> {
   if (state.index === undefined || needed === undefined) return;
   if (state.trustBundle !== state.index.sha256) {
     for (const entry of state.index.selected) {
-      const executables = wantedExecutables(state, entry, state.manifests.get(entry.digest));
+      const executables = wantedExecutables(entry, state.manifests.get(entry.digest), state.wanted);
       const why = findUnpinned({ entry, executables }, state.pins);
       if (why !== undefined) throw distrust(state, why);
     }
   }
-  await requireSpace(state, needed);
-}
-
-async function requireSpace(state: BundleImport, needed: readonly NeededBlob[]): Promise<void> {
   let neededBytes = 0;
   for (const blob of needed) {
     if (!(await hasBlob(state.store.directory, blob))) neededBytes += blob.size;
   }
-  const { bavail, bsize } = await statfs(state.store.directory);
-  if (neededBytes <= bavail * bsize) return;
-  throw new UserError({
-    what: `import ${state.origin}`,
-    why: `${state.store.directory} needs ${inMebibytes(neededBytes)} MiB more and has ${inMebibytes(bavail * bsize)} MiB free`,
-    fix: 'free space on that file system, or put the data directory on another with --data-dir',
-  });
-}
-
-function isWanted(state: BundleImport, entry: Descriptor): boolean {
-  const content = entryContent(entry);
-  if (content.kind === 'other') return false;
-  if (state.wanted === undefined) return true;
-  return state.wanted.some((artifact) => {
-    if (artifact.arch !== content.arch) return false;
-    return artifact.kind === 'image'
-      ? content.kind === 'image' && content.reference === artifact.reference
-      : content.kind === 'component' &&
-          content.name === artifact.name &&
-          content.version === artifact.version;
-  });
-}
-
-function wantedExecutables(
-  state: BundleImport,
-  entry: Descriptor,
-  manifest: OciManifest | undefined,
-): ReadonlyMap<string, Descriptor> {
-  const all = manifest === undefined ? new Map<string, Descriptor>() : executablesOf(manifest);
-  const content = entryContent(entry);
-  if (state.wanted === undefined || content.kind !== 'component') return all;
-  const names = new Set(
-    state.wanted
-      .filter((artifact) => artifact.kind === 'executable')
-      .filter(({ name, version }) => name === content.name && version === content.version)
-      .filter(({ arch }) => arch === content.arch)
-      .flatMap((artifact) => artifact.members.map((member) => member.name)),
-  );
-  return new Map([...all].filter(([name]) => names.has(name)));
-}
-
-function blobsOf(state: BundleImport, entry: Descriptor, manifest: OciManifest): NeededBlob[] {
-  const content = entryContent(entry);
-  const subject = describeContent(content);
-  const config = { ...pick(manifest.config), description: `config of ${subject}` };
-  if (content.kind === 'image') {
-    const layers = manifest.layers.map((layer, i) => ({
-      ...pick(layer),
-      description: `layer ${i + 1} of ${subject}`,
-    }));
-    return [config, ...layers];
-  }
-  const executables = [...wantedExecutables(state, entry, manifest)];
-  return [
-    config,
-    ...executables.map(([name, layer]) => ({
-      ...pick(layer),
-      description: `${name} of ${subject}`,
-    })),
-  ];
+  await requireSpace(state.store, neededBytes, `import ${state.origin}`);
 }
 
 async function removeWritten(
@@ -223,10 +159,6 @@ async function removeWritten(
     await rm(blobPath(state.store.directory, digest), { force: true });
     state.written.delete(digest);
   }
-}
-
-function pick(descriptor: Descriptor): BlobReference {
-  return { digest: descriptor.digest, size: descriptor.size };
 }
 
 function needsWriting(state: BundleImport, blob: BlobReference, existed: boolean): boolean {
@@ -242,8 +174,4 @@ function needsWriting(state: BundleImport, blob: BlobReference, existed: boolean
 function distrust(state: BundleImport, why: string): UserError {
   const { origin, trustBundle } = state;
   return untrusted({ origin, trustBundle, indexSha256: state.index?.sha256 ?? '', why });
-}
-
-function inMebibytes(bytes: number): number {
-  return Math.ceil(bytes / 2 ** 20);
 }

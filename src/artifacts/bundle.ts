@@ -1,13 +1,13 @@
-import { link, mkdir, open, rm, stat } from 'node:fs/promises';
+import { link, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, UserError } from '../base/errors.ts';
 import {
   type BlobReference,
   blobPath,
+  clearTemporary,
   hashFile,
   readChunks,
   readReusedChunks,
-  temporaryDirectory,
   writeBlob,
 } from './blobs.ts';
 import {
@@ -39,6 +39,8 @@ export interface BundleOptions {
   readonly trustBundle?: string;
   /** For development: hard links to the blobs of a bundle directory instead of copies. They are hashed all the same. */
   readonly linkBlobs?: boolean;
+  /** Import everything as soon as anything is lacking: a controller serves other nodes too. */
+  readonly takesAll?: boolean;
   /** Default: the pins of assets/artifacts.json. */
   readonly pins?: Pins;
   readonly onEvent: (event: ArtifactEvent) => void;
@@ -57,8 +59,10 @@ export interface ImportResult {
 export function createBundleSource(options: BundleOptions): ArtifactSource {
   return {
     description: `bundle ${options.path}`,
-    provide: async (artifacts, signal) =>
-      (await importBundle({ ...options, wanted: artifacts, signal })).contents,
+    provide: async (artifacts, signal) => {
+      const wanted = options.takesAll === true ? undefined : artifacts;
+      return (await importBundle({ ...options, wanted, signal })).contents;
+    },
   };
 }
 
@@ -70,7 +74,7 @@ export function createBundleSource(options: BundleOptions): ArtifactSource {
  */
 export async function importBundle(
   options: BundleOptions & {
-    readonly wanted?: readonly ArtifactSpec[];
+    readonly wanted?: readonly ArtifactSpec[] | undefined;
     readonly signal: AbortSignal;
   },
 ): Promise<ImportResult> {
@@ -86,8 +90,7 @@ export async function importBundle(
   };
   const startedAt = performance.now();
   try {
-    await rm(temporaryDirectory(options.store.directory), { recursive: true, force: true });
-    await mkdir(temporaryDirectory(options.store.directory));
+    await clearTemporary(options.store.directory, () => true);
     await readBundle(state, options);
     const entries = await completeImport(state);
     if (entries.length > 0) await commitEntries(options.store, entries);

@@ -24,6 +24,11 @@ export interface EnsureArtifactsOptions {
   readonly store: ArtifactStore;
   /** Asked in order, each only for what is still lacking. */
   readonly sources: readonly ArtifactSource[];
+  /**
+   * What this node does not use itself but serves to others: taken into the store where a source has it, never linked,
+   * never required. Paths in it mean nothing.
+   */
+  readonly forOthers?: readonly ArtifactSpec[];
   readonly onEvent: (event: ArtifactEvent) => void;
   readonly signal: AbortSignal;
 }
@@ -38,8 +43,8 @@ export async function ensureArtifacts(
   artifacts: readonly ArtifactSpec[],
   options: EnsureArtifactsOptions,
 ): Promise<void> {
-  const { store, signal } = options;
-  let lacking = await findLacking(artifacts, store);
+  const { store, signal, forOthers = [] } = options;
+  let lacking = await findLacking([...artifacts, ...forOthers], store);
   const offers: Offer[] = [];
   for (const source of options.sources) {
     if (lacking.length === 0) break;
@@ -49,9 +54,11 @@ export async function ensureArtifacts(
     });
     lacking = await findLacking(lacking, store);
   }
-  await requireExecutables(lacking, { ...options, offers });
+  const own = lacking.filter((artifact) => artifacts.includes(artifact));
+  await requireExecutables(own, { ...options, offers });
   for (const artifact of lacking) {
-    if (artifact.kind === 'image') {
+    if (!own.includes(artifact)) options.onEvent({ type: 'unserved', name: nameOf(artifact) });
+    else if (artifact.kind === 'image') {
       options.onEvent({ type: 'image-missing', reference: artifact.reference });
     }
   }
@@ -121,8 +128,10 @@ function describeOffer({ place, contents }: Offer, lacking: ExecutableArtifact):
   return `${place} has ${similar.length === 0 ? 'none of it' : similar.join(', ')}`;
 }
 
-function nameOf(artifact: ExecutableArtifact): string {
-  return `${artifact.name} ${artifact.version} (${artifact.arch})`;
+function nameOf(artifact: ArtifactSpec): string {
+  return artifact.kind === 'image'
+    ? `image ${artifact.reference} (${artifact.arch})`
+    : `${artifact.name} ${artifact.version} (${artifact.arch})`;
 }
 
 async function ensureLinks(

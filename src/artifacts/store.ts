@@ -5,10 +5,10 @@ import { readTextIfExists, writeFileAtomic } from '../base/files.ts';
 import {
   type BlobReference,
   blobPath,
+  clearTemporary,
   hasBlob,
   hashBytes,
   hashFile,
-  temporaryDirectory,
 } from './blobs.ts';
 import { mediaTypes } from './media-types.ts';
 import {
@@ -27,7 +27,7 @@ import type { Architecture, Descriptor, OciIndex, OciManifest } from './types.ts
  *
  *     store/oci-layout  index.json        replaced in one step, after the blobs that it needs
  *           blobs/sha256/<hex>            final, never written again; executables are hard-linked into bin/
- *           tmp/                          unverified content; emptied before each import
+ *           tmp/                          unverified content; emptied before each import but for partial downloads
  */
 export interface ArtifactStore {
   /** Absolute. */
@@ -186,14 +186,21 @@ export async function discardBlobs(problems: readonly BlobProblem[]): Promise<vo
   for (const problem of problems) await rm(problem.path, { force: true });
 }
 
-/** Removes blobs that no entry of the index needs, and what an interrupted import left in tmp/. */
+/**
+ * Removes blobs that no entry of the index needs, and what an interrupted import left in tmp/: also the beginnings of
+ * downloads whose blobs came another way.
+ */
 export async function pruneStore(store: ArtifactStore): Promise<void> {
   const used = new Set((await referencedBlobs(store)).map((blob) => blob.digest));
   const directory = path.join(store.directory, 'blobs', 'sha256');
-  for (const name of await readdir(directory)) {
+  const present = await readdir(directory);
+  for (const name of present) {
     if (!used.has(`sha256:${name}`)) await rm(path.join(directory, name), { force: true });
   }
-  await rm(temporaryDirectory(store.directory), { recursive: true, force: true });
+  await clearTemporary(
+    store.directory,
+    (digest) => !present.includes(digest.slice('sha256:'.length)),
+  );
 }
 
 /** Makes a blob executable where it is not yet. */

@@ -55,7 +55,7 @@ export interface OciManifest {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** Where blobs come from when the store does not have them: bundles now, mirrors and downloads in a later release. */
+/** Where blobs come from when the store does not have them: bundles and controllers; downloads in a later release. */
 export interface ArtifactSource {
   /** For messages: `bundle /media/usb/bundle.tar.zst`. */
   readonly description: string;
@@ -89,7 +89,23 @@ export type ArtifactEvent =
       readonly path: string;
       readonly how: 'hard-link' | 'copy';
     }
+  | {
+      /** A download goes on after a pause. */
+      readonly type: 'import-waiting';
+      readonly source: string;
+      /** `10.0.0.4:9443 did not answer within 10 s`. */
+      readonly why: string;
+      readonly retryInMs: number;
+    }
+  | {
+      /** A source gave up on something that can do without: an image that containerd pulls. */
+      readonly type: 'source-failed';
+      readonly source: string;
+      readonly why: string;
+    }
   | { readonly type: 'image-missing'; readonly reference: string }
+  /** No source has what a controller would serve to others: `kubernetes 1.37.1 (amd64)`. */
+  | { readonly type: 'unserved'; readonly name: string }
   | {
       readonly type: 'images-imported';
       readonly references: readonly string[];

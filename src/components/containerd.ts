@@ -1,5 +1,6 @@
 import { executableArtifact, imageReference } from '../artifacts/catalog.ts';
 import type { FileSpec } from '../base/files.ts';
+import { registriesDir } from './containerd-registries.ts';
 import { goEnvironment, privateFile, stopTimeouts } from './layout.ts';
 import type { ComponentPlan, PlanContext } from './types.ts';
 
@@ -79,7 +80,7 @@ disabled_plugins = ${list(isSmall ? unusedPlugins : [])}
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = '${imageReference('pause')}'
 [plugins.'io.containerd.cri.v1.images'.registry]
-  config_path = '/etc/mini-k8s/registries'
+  config_path = '${registriesDir}'
 
 [plugins.'io.containerd.cri.v1.runtime']
   restrict_oom_score_adj = ${String(!host.allowsNegativeOomScore)}

@@ -17,13 +17,17 @@ export interface RunningContainerd {
 /**
  * A containerd of its own: root, state and socket under `folder`, mounts in a namespace that ends with it.
  * Needs root.
+ * @param registries Directory with a hosts.toml per registry.
  */
-export async function startContainerd(folder: string): Promise<RunningContainerd> {
+export async function startContainerd(
+  folder: string,
+  registries = path.join(folder, 'registries'),
+): Promise<RunningContainerd> {
   const root = path.join(folder, 'containerd');
   const socket = path.join(folder, 'containerd.sock');
   const config = path.join(folder, 'containerd.toml');
   await mkdir(root, { recursive: true });
-  await writeFile(config, renderConfig(folder, root, socket));
+  await writeFile(config, renderConfig({ folder, root, socket, registries }));
   const log = await open(path.join(folder, 'containerd.log'), 'a');
   const child = spawn(
     'unshare',
@@ -138,7 +142,13 @@ async function accepts(socket: string): Promise<boolean> {
   }
 }
 
-function renderConfig(folder: string, root: string, socket: string): string {
+function renderConfig(paths: {
+  readonly folder: string;
+  readonly root: string;
+  readonly socket: string;
+  readonly registries: string;
+}): string {
+  const { folder, root, socket, registries } = paths;
   return `version = 3
 root = "${root}"
 state = "${folder}/containerd-state"
@@ -146,6 +156,8 @@ state = "${folder}/containerd-state"
   address = "${socket}"
 [ttrpc]
   address = "${socket}.ttrpc"
+[plugins.'io.containerd.cri.v1.images'.registry]
+  config_path = "${registries}"
 [plugins.'io.containerd.cri.v1.runtime'.cni]
   conf_dir = "${folder}/cni"
 `;

@@ -1,0 +1,23 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** Between two collections: 128 chunks of TLS. A collection takes 0.3 ms, this much at 1 Gbit/s 17 ms. */
+const collectAfterBytes = 2 * 2 ** 20;
+
+/**
+ * Frees the chunks of a download soon after they were copied. Left alone, V8 counts their small heads and not the 16 KiB
+ * behind each: a fast download then costs a node 25 to 35 MB, and with this 12.
+ * @returns to be called with the bytes that came.
+ * @see https://v8.dev/blog/trash-talk for what is young
+ */
+export function createYoungCollector(): (bytes: number) => void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as (options: { readonly type: 'minor' }) => void;
+  let left = collectAfterBytes;
+  return (bytes) => {
+    left -= bytes;
+    if (left > 0) return;
+    left = collectAfterBytes;
+    collect({ type: 'minor' });
+  };
+}

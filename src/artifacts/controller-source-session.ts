@@ -1,0 +1,111 @@
+import type { Socket } from 'node:net';
+import { errorCode, UserError } from '../base/errors.ts';
+import { type HostPort, parseHostPort, renderHostPort } from '../base/host-port.ts';
+import type { Clock } from '../base/time.ts';
+import { createYoungCollector } from './collect-young.ts';
+import type { Asking, Controller } from './controller-source-ask.ts';
+import { type ControllerCredentials, connectController } from './controller-source-http.ts';
+import type { OfferedManifest } from './registry-offer.ts';
+import type { ArtifactStore } from './store.ts';
+import type { ArtifactEvent, ArtifactSpec } from './types.ts';
+
+export interface ControllerSourceOptions {
+  /** `host:port` of gateways, in the order in which they are tried; at least one. */
+  readonly controllers: readonly string[];
+  /** PEM of the cluster's CA: nothing is sent to a server that it does not vouch for. */
+  readonly ca: string;
+  readonly credentials: ControllerCredentials;
+  /** A connected socket, straight or through a proxy: `dialTcp`. */
+  readonly dial: (address: HostPort, signal: AbortSignal) => Promise<Socket>;
+  readonly store: ArtifactStore;
+  /**
+   * What the join document names: these digests are trusted, so the manifests are asked for by them and by no tag.
+   * What it does not name is asked for by tag.
+   */
+  readonly offered?: readonly OfferedManifest[];
+  readonly onEvent: (event: ArtifactEvent) => void;
+  readonly clock: Clock;
+  /** 0 to 1: spreads the retries of many nodes. */
+  readonly random: () => number;
+  /** For tests. */
+  readonly timing?: Partial<SourceTiming>;
+}
+
+export interface SourceTiming {
+  /** Waiting so long for a connection, an answer or a byte of it is enough. */
+  readonly stallMs: number;
+  /** The first pause; each next one is twice as long, up to half a minute. */
+  readonly firstPauseMs: number;
+  /** How often all controllers may fail in turn, without a byte won, before executables are given up. */
+  readonly rounds: number;
+}
+
+/** With pauses of 1, 2, 4 … 30 s about a minute and a half: longer than a controller takes to start. */
+const defaultTiming: SourceTiming = { stallMs: 30_000, firstPauseMs: 1000, rounds: 8 };
+
+/** A node starts without an image: containerd pulls it, through the same controllers, when a pod needs it. */
+const imageRounds = 2;
+
+/** Everything that one `provide` works with. */
+export interface Session {
+  readonly options: ControllerSourceOptions;
+  readonly store: ArtifactStore;
+  readonly asking: Asking;
+  readonly rounds: (artifact: ArtifactSpec) => number;
+  readonly signal: AbortSignal;
+}
+
+export function openSession(options: ControllerSourceOptions, signal: AbortSignal): Session {
+  const { ca, credentials, dial, onEvent, random, store } = options;
+  const { stallMs, firstPauseMs, rounds } = { ...defaultTiming, ...options.timing };
+  const onReceived = createYoungCollector();
+  const controllers = options.controllers.map((name) => {
+    const address = parseHostPort(name);
+    if (address === undefined) throw new Error(`${name} is no host:port`);
+    const connection = connectController({
+      ...{ address, ca, credentials, dial, stallMs, onReceived },
+    });
+    return { name: renderHostPort(address), connection };
+  });
+  return {
+    options,
+    store,
+    signal,
+    rounds: ({ kind }) => (kind === 'image' ? Math.min(imageRounds, rounds) : rounds),
+    asking: {
+      ...{ controllers, random, firstPauseMs, signal },
+      onWaiting: (waiting) =>
+        onEvent({ type: 'import-waiting', source: sourceName(controllers), ...waiting }),
+    },
+  };
+}
+
+/** `controller 10.0.0.4:9443`: the one that answered last. */
+export function sourceName(controllers: readonly Controller[]): string {
+  return `controller ${controllers[0]?.name}`;
+}
+
+/**
+ * Work for one artifact. What goes wrong with an image is told and passed over.
+ * @throws UserError about executables, and about a full disk.
+ */
+export async function orWithout<T>(
+  session: Session,
+  artifact: ArtifactSpec,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    const mayPass = artifact.kind === 'image' && error instanceof UserError;
+    if (!mayPass || isDiskFull(error.cause)) throw error;
+    const { onEvent } = session.options;
+    const source = sourceName(session.asking.controllers);
+    onEvent({ type: 'source-failed', source, why: error.message });
+    return undefined;
+  }
+}
+
+export function isDiskFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes(errorCode(error) ?? '');
+}

@@ -1,0 +1,104 @@
+import { clearTemporary } from './blobs.ts';
+import { askControllers } from './controller-source-ask.ts';
+import { downloadEntries, type FoundArtifact } from './controller-source-download.ts';
+import {
+  type FetchedManifest,
+  fetchManifest,
+  listVersions,
+  locateManifest,
+} from './controller-source-manifest.ts';
+import {
+  type ControllerSourceOptions,
+  openSession,
+  orWithout,
+  type Session,
+} from './controller-source-session.ts';
+import { describeContent, entryContent } from './oci-documents.ts';
+import { pruneStore } from './store.ts';
+import type { ArtifactSource, ArtifactSpec } from './types.ts';
+
+/**
+ * The cluster's controllers as a source: only what is lacking, each blob verified before it is visible. A download that
+ * was cut goes on where it ended, from the same or another controller, in this process or the next.
+ */
+export function createControllerSource(options: ControllerSourceOptions): ArtifactSource {
+  return {
+    description: `controllers ${options.controllers.join(', ')}`,
+    provide: async (artifacts, signal) => {
+      const session = openSession(options, signal);
+      try {
+        return await provide(session, artifacts);
+      } finally {
+        for (const { connection } of session.asking.controllers) connection.close();
+      }
+    },
+  };
+}
+
+async function provide(
+  session: Session,
+  artifacts: readonly ArtifactSpec[],
+): Promise<readonly string[]> {
+  const { store } = session;
+  await clearTemporary(store.directory, () => true);
+  const found: FoundArtifact[] = [];
+  // Executables first: without them the node does not start, and then nothing needs an image.
+  for (const artifact of artifacts.toSorted(executablesFirst)) {
+    const fetched = await orWithout(session, artifact, () => findArtifact(session, artifact));
+    if (fetched !== undefined) found.push({ ...fetched, artifact, wanted: artifacts });
+  }
+  const missing = found.length === 0 ? [] : await downloadEntries(session, found);
+  if (missing.length === 0 && found.length === artifacts.length) {
+    await pruneStore(store);
+    // What is left was begun for an earlier version.
+    await clearTemporary(store.directory, () => false);
+  }
+  return await listContents(session, artifacts, found);
+}
+
+async function findArtifact(
+  session: Session,
+  artifact: ArtifactSpec,
+): Promise<FetchedManifest | undefined> {
+  const { signal, asking } = session;
+  const location = locateManifest(artifact, session.options.offered ?? []);
+  if (location === undefined) return undefined;
+  const what = `find ${describeArtifact(artifact)} at the controllers`;
+  return await askControllers(
+    {
+      what,
+      rounds: session.rounds(artifact),
+      isAbsentWhenOneSaysSo: true,
+      ask: (controller) => fetchManifest(artifact, location, { controller, signal }),
+    },
+    asking,
+  );
+}
+
+/** What the controllers have, for the message about what nobody has. */
+async function listContents(
+  { options, asking, signal }: Session,
+  artifacts: readonly ArtifactSpec[],
+  found: readonly FoundArtifact[],
+): Promise<readonly string[]> {
+  const contents = found.map(({ entry }) => describeContent(entryContent(entry)));
+  const [arch] = artifacts.map((artifact) => artifact.arch);
+  contents.push(...(options.offered ?? []).map(({ name }) => `${name} (${arch})`));
+  const [controller] = asking.controllers;
+  for (const artifact of artifacts) {
+    const isFound = found.some((candidate) => candidate.artifact === artifact);
+    if (artifact.kind === 'image' || isFound || controller === undefined) continue;
+    contents.push(...(await listVersions(artifact, { controller, signal })));
+  }
+  return [...new Set(contents)];
+}
+
+function describeArtifact(artifact: ArtifactSpec): string {
+  return artifact.kind === 'image'
+    ? `image ${artifact.reference} (${artifact.arch})`
+    : `${artifact.name} ${artifact.version} (${artifact.arch})`;
+}
+
+function executablesFirst(a: ArtifactSpec, b: ArtifactSpec): number {
+  return Number(a.kind === 'image') - Number(b.kind === 'image');
+}
