@@ -4,6 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { errorCode, errorMessage, UserError } from '../base/errors.ts';
 import { readTextIfExists, writeFileAtomic } from '../base/files.ts';
+import { ensureNftTable } from './nft-table.ts';
 import type { HostEvent, HostSetting } from './types.ts';
 
 const run = promisify(execFile);
@@ -23,7 +24,8 @@ export type HostRecord =
       /** What we set: another value at the time of `undoHostSettings` is somebody else's wish. */
       readonly value: string;
     }
-  | { readonly type: 'link'; readonly path: string; readonly target: string };
+  | { readonly type: 'link'; readonly path: string; readonly target: string }
+  | { readonly type: 'nft-table'; readonly name: string };
 
 /**
  * Makes the machine what a node needs. Each change is recorded durably before it is made, with the value that was
@@ -47,6 +49,8 @@ function ensureSetting(setting: HostSetting, options: EnsureHostOptions): Promis
       return makeLink(setting, options);
     case 'shared-mount':
       return shareMount(setting.path, options);
+    case 'nft-table':
+      return setNftTable(setting, options);
   }
 }
 
@@ -134,16 +138,38 @@ async function shareMount(mountPoint: string, options: EnsureHostOptions): Promi
   options.onEvent({ type: 'host-setting-changed', setting: `shared mount ${mountPoint}` });
 }
 
+async function setNftTable(
+  { name, ruleset }: Extract<HostSetting, { type: 'nft-table' }>,
+  options: EnsureHostOptions,
+): Promise<void> {
+  await record(options.recordFile, { type: 'nft-table', name });
+  const setting = `nftables table ip ${name}`;
+  const outcome = await ensureNftTable({ name, ruleset });
+  if (outcome.type === 'skipped') {
+    options.onEvent({ type: 'host-setting-skipped', setting, reason: outcome.reason });
+  } else if (outcome.type === 'changed') {
+    options.onEvent({ type: 'host-setting-changed', setting });
+  }
+}
+
 async function record(recordFile: string, entry: HostRecord): Promise<void> {
   const known = await readHostRecords(recordFile);
-  const isKnown = known.some(
-    (other) =>
-      (other.type === 'sysctl' && entry.type === 'sysctl' && other.key === entry.key) ||
-      (other.type === 'link' && entry.type === 'link' && other.path === entry.path),
-  );
+  const isKnown = known.some((other) => subjectOf(other) === subjectOf(entry));
   // The first value is the machine's own; a later one may be ours from before a reboot.
   if (isKnown) return;
   await writeFileAtomic(recordFile, `${JSON.stringify([...known, entry], null, 2)}\n`, {
     mode: 0o600,
   });
+}
+
+/** What a record is about; there is at most one of each. */
+function subjectOf(entry: HostRecord): string {
+  switch (entry.type) {
+    case 'sysctl':
+      return `sysctl ${entry.key}`;
+    case 'link':
+      return `link ${entry.path}`;
+    case 'nft-table':
+      return `nft-table ${entry.name}`;
+  }
 }

@@ -2,8 +2,8 @@ import { waitFor } from '../base/time.ts';
 import { removeIptablesRules, removeUnusedIptablesTables } from './iptables-rules.ts';
 import { runTool, type ToolRunner, toolOutput } from './run-tool.ts';
 
-/** Tables of kube-proxy, kube-router and the portmap plugin. */
-const ourTables = /^(kube-proxy|kube-router|cni_hostport)/;
+/** Tables of our own, of kube-proxy, kube-router and the portmap plugin. */
+const ourTables = /^(mini_k8s_|kube-proxy|kube-router|cni_hostport)/;
 const ourSets = /^(inet6:)?(kube-router-|KUBE-)/;
 const ourLinks = /^(kube-bridge|kube-dummy-if|kube-ipvs0|tun-[0-9a-f]+)$/;
 

@@ -12,7 +12,12 @@ export type HostSetting =
   /** A symbolic link, made only where nothing is. */
   | { readonly type: 'link'; readonly path: string; readonly target: string }
   /** Mount propagation that kubelet needs: `mount --make-rshared`. */
-  | { readonly type: 'shared-mount'; readonly path: string };
+  | { readonly type: 'shared-mount'; readonly path: string }
+  /**
+   * An nftables table of family `ip` that is ours alone, with exactly these chains (what stands between the braces).
+   * Skipped where there is no nft or no nf_tables in the kernel.
+   */
+  | { readonly type: 'nft-table'; readonly name: string; readonly ruleset: string };
 
 export type HostEvent =
   | { readonly type: 'host-setting-changed'; readonly setting: string }

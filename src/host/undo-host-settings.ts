@@ -2,6 +2,7 @@ import { readlink, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { readTextIfExists } from '../base/files.ts';
 import { type HostRecord, readHostRecords, sysctlFile } from './ensure-host-settings.ts';
+import { removeNftTable } from './nft-table.ts';
 
 /**
  * Puts back what `ensureHostSettings` recorded, newest first, and forgets it. What somebody has changed since then is
@@ -10,11 +11,22 @@ import { type HostRecord, readHostRecords, sysctlFile } from './ensure-host-sett
 export async function undoHostSettings(recordFile: string): Promise<string[]> {
   const undone: string[] = [];
   for (const record of (await readHostRecords(recordFile)).toReversed()) {
-    const what = await (record.type === 'sysctl' ? undoSysctl(record) : undoLink(record));
+    const what = await undoRecord(record);
     if (what !== undefined) undone.push(what);
   }
   await rm(recordFile, { force: true });
   return undone;
+}
+
+function undoRecord(record: HostRecord): Promise<string | undefined> {
+  switch (record.type) {
+    case 'sysctl':
+      return undoSysctl(record);
+    case 'link':
+      return undoLink(record);
+    case 'nft-table':
+      return removeNftTable(record.name);
+  }
 }
 
 async function undoSysctl(
