@@ -1,32 +1,15 @@
 import { errorMessage } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import { type Clock, sleep } from '../base/time.ts';
+import { sleep } from '../base/time.ts';
 import { KubeApiError } from '../kube-client/errors.ts';
-import type { KubeClient, KubeObject } from '../kube-client/types.ts';
 import { watchResource } from '../kube-client/watch-resource.ts';
-import {
-  type CsrDecision,
-  type CsrFacts,
-  decideCsr,
-  isUndecided,
-  kubeletServingSigner,
-  requestingNode,
-} from './decide-csr.ts';
-import { createRateLimit, type RateLimit } from './rate-limit.ts';
-import { type CsrObject, csrResource, type NodeObject, nodeResource } from './resources.ts';
+import { type CsrDecision, purposeOf } from './csr-checks.ts';
+import { type CsrJudge, type CsrKnowledge, judgeCsr } from './judge-csr.ts';
+import { createRateLimit } from './rate-limit.ts';
+import { type CsrObject, csrResource } from './resources.ts';
 
-export interface CsrApproverOptions {
-  readonly client: KubeClient;
+export interface CsrApproverOptions extends CsrKnowledge {
   readonly logger: Logger;
-  readonly clock: Clock;
-  /** The node that this controller runs, when it runs one. */
-  readonly localNodeName?: string;
-  /** Addresses that this program knows to be a node's; undefined for a node it knows nothing of. */
-  readonly allowedAddresses: (nodeName: string) => readonly string[] | undefined;
-  /** Of the API and of controllers, now. */
-  readonly controllerAddresses: () => readonly string[];
-  readonly podCIDR: string;
-  readonly serviceCIDR: string;
 }
 
 /** Undecided requests by name, so that they can be looked at again; never more than this. */
@@ -34,17 +17,16 @@ const maxPending = 500;
 const firstRecheckMs = 200;
 const maxRecheckMs = 30_000;
 
-interface Run extends CsrApproverOptions {
-  readonly signal: AbortSignal;
-  readonly limit: RateLimit;
+interface Run extends CsrApproverOptions, CsrJudge {
   readonly pending: Map<string, CsrObject>;
   /** Wakes the recheck loop; it starts again with its shortest delay. */
   wake: () => void;
 }
 
 /**
- * Approves kubelets' requests for serving certificates, as soon as the watch shows them. What cannot be decided yet
- * (no Node, an address that is not reported yet) is looked at again with growing delays. Runs until aborted.
+ * Approves kubelets' requests for certificates, as soon as the watch shows them: the first client certificate of a
+ * machine that joined, renewals, and serving certificates. What cannot be decided yet (no Node, an address that is not
+ * reported yet) is looked at again with growing delays. Runs until aborted.
  */
 export async function runCsrApprover(
   options: CsrApproverOptions,
@@ -56,8 +38,8 @@ export async function runCsrApprover(
 }
 
 async function watchRequests(run: Run): Promise<void> {
+  // One watch for both signers: requests to others are few, and none is kept.
   const events = watchResource<CsrObject>(run.client, csrResource, {
-    fieldSelector: `spec.signerName=${kubeletServingSigner}`,
     signal: run.signal,
     onError: (error, retryInMs) =>
       run.logger.debug(`watching certificate requests: ${errorMessage(error)}`, { retryInMs }),
@@ -104,21 +86,19 @@ async function waitForWork(run: Run, delayMs: number): Promise<boolean> {
 async function settle(run: Run, csr: CsrObject): Promise<void> {
   const { name } = csr.metadata;
   try {
-    const nodeName = requestingNode(csr);
-    // Requests of people, and answered ones, are not ours.
-    if (nodeName === undefined || !isUndecided(csr)) {
+    const purpose = purposeOf(csr);
+    if (purpose === undefined) {
       run.pending.delete(name);
       return;
     }
-    const decision = await decide(run, csr, nodeName);
+    const decision = await judgeCsr(run, csr, purpose);
     if (decision.decision === 'pending') {
       keep(run, csr, decision.message);
       return;
     }
     await answer(run, csr, decision);
     run.pending.delete(name);
-    const verb = decision.decision === 'approve' ? 'approved' : 'denied';
-    run.logger.info(`${verb} certificate request ${name}: ${decision.message}`);
+    run.logger.info(`${verbs[decision.decision]} certificate request ${name}: ${decision.message}`);
   } catch (error) {
     if (run.signal.aborted) return;
     if (error instanceof KubeApiError && error.code === 404) run.pending.delete(name);
@@ -127,79 +107,26 @@ async function settle(run: Run, csr: CsrObject): Promise<void> {
   }
 }
 
+const verbs = { approve: 'approved', deny: 'denied', delete: 'deleted' } as const;
+
 function keep(run: Run, csr: CsrObject, why: string): void {
   const { name } = csr.metadata;
   const isNew = !run.pending.has(name);
   if (isNew && run.pending.size >= maxPending) return;
-  run.pending.set(name, csr);
+  const { managedFields: _unused, ...metadata } = csr.metadata;
+  run.pending.set(name, { ...csr, metadata: { ...metadata, name } });
   if (!isNew) return;
   run.logger.info(`certificate request ${name} waits: ${why}`);
   run.wake();
 }
 
-async function decide(run: Run, csr: CsrObject, nodeName: string): Promise<CsrDecision> {
-  const [request, node] = await Promise.all([
-    readRequest(csr),
-    run.client.get<NodeObject>({ resource: nodeResource, name: nodeName }, run.signal),
-  ]);
-  const decision = decideCsr(csr, {
-    request,
-    node,
-    isLocalNode: nodeName === run.localNodeName,
-    allowedAddresses: run.allowedAddresses(nodeName),
-    controllerAddresses: run.controllerAddresses(),
-    podCIDR: run.podCIDR,
-    serviceCIDR: run.serviceCIDR,
-  });
-  if (decision.decision !== 'approve') return decision;
-  if (!(await mayRequest(run, csr))) {
-    const message = `${csr.spec.username} may not create certificate requests`;
-    return { decision: 'pending', reason: 'NotAuthorized', message };
-  }
-  if (run.limit.take(nodeName)) return decision;
-  const message = `node ${nodeName} has asked for too many certificates`;
-  return { decision: 'pending', reason: 'RateLimited', message };
-}
-
-async function readRequest(csr: CsrObject): Promise<CsrFacts['request']> {
-  // Reading ASN.1 needs a library that is not worth its memory before the first request.
-  const { parseCertificateRequest, CertificateRequestError } = await import(
-    '../pki/certificate-request.ts'
-  );
-  try {
-    return parseCertificateRequest(Buffer.from(csr.spec.request, 'base64').toString('latin1'));
-  } catch (error) {
-    if (error instanceof CertificateRequestError) return { malformed: error.message };
-    throw error;
-  }
-}
-
-/** Asks the API server whether the requester still has the right that it used. */
-async function mayRequest(run: Run, csr: CsrObject): Promise<boolean> {
-  const { username, groups, uid, extra } = csr.spec;
-  const review = await run.client.create<KubeObject & { status?: { allowed?: boolean } }>(
-    {
-      apiVersion: 'authorization.k8s.io/v1',
-      kind: 'SubjectAccessReview',
-      metadata: { name: '' },
-      spec: {
-        user: username,
-        groups,
-        ...(uid === undefined || uid === '' ? {} : { uid }),
-        ...(extra === undefined ? {} : { extra }),
-        resourceAttributes: {
-          group: 'certificates.k8s.io',
-          resource: 'certificatesigningrequests',
-          verb: 'create',
-        },
-      },
-    },
-    run.signal,
-  );
-  return review.status?.allowed === true;
-}
-
 async function answer(run: Run, csr: CsrObject, decision: CsrDecision): Promise<void> {
+  const { name, uid } = csr.metadata;
+  if (decision.decision === 'delete') {
+    const preconditions = uid === undefined ? {} : { uid };
+    await run.client.delete({ resource: csrResource, name }, run.signal, preconditions);
+    return;
+  }
   const condition = {
     type: decision.decision === 'approve' ? 'Approved' : 'Denied',
     status: 'True',

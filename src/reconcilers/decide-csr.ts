@@ -1,21 +1,20 @@
 import { type Cidr, cidrContains, parseCidr, parseIpv4 } from '../base/ip.ts';
 import type { CertificateRequest } from '../pki/certificate-request.ts';
+import {
+  type CsrDecision,
+  checkKeyAndUse,
+  checkSubject,
+  deny,
+  isReservedName,
+  pending,
+  type ReadRequest,
+  requestingNode,
+} from './csr-checks.ts';
 import { type CsrObject, type NodeObject, nodeIpAddresses } from './resources.ts';
-
-export const kubeletServingSigner = 'kubernetes.io/kubelet-serving';
-
-/** `pending` may become another answer without a new request; `deny` never. */
-export interface CsrDecision {
-  readonly decision: 'approve' | 'deny' | 'pending';
-  /** One CamelCase word, as conditions have it. */
-  readonly reason: string;
-  readonly message: string;
-}
 
 /** What is known besides the request itself. */
 export interface CsrFacts {
-  /** The parsed `spec.request`, or why it could not be read. */
-  readonly request: CertificateRequest | { readonly malformed: string };
+  readonly request: ReadRequest;
   /** The Node whose name the requester has; undefined when there is none. */
   readonly node: NodeObject | undefined;
   /** Addresses that this program itself knows to be the node's; undefined when it knows nothing of the node. */
@@ -28,27 +27,9 @@ export interface CsrFacts {
   readonly serviceCIDR: string;
 }
 
-const nodeUserPrefix = 'system:node:';
-const maxExpirationSeconds = 367 * 24 * 3600;
 /** A kubelet may ask a moment before its Node is there, never long before. */
 const maxLeadMs = 120_000;
 const maxAddresses = 8;
-
-/** The node that the requester is, or undefined when it is no node. */
-export function requestingNode(csr: CsrObject): string | undefined {
-  const { username = '', groups = [] } = csr.spec;
-  if (!username.startsWith(nodeUserPrefix) || !groups.includes('system:nodes')) return undefined;
-  return username.slice(nodeUserPrefix.length);
-}
-
-/** Whether the request is for a kubelet's serving certificate and nobody has answered it yet. */
-export function isUndecided(csr: CsrObject): boolean {
-  if (csr.spec.signerName !== kubeletServingSigner) return false;
-  const isAnswered = (csr.status?.conditions ?? []).some(({ type }) =>
-    ['Approved', 'Denied', 'Failed'].includes(type),
-  );
-  return !isAnswered && (csr.status?.certificate ?? '') === '';
-}
 
 /**
  * Whether a kubelet may have the serving certificate that it asks for. The signer itself checks neither who owns the
@@ -65,7 +46,7 @@ export function decideCsr(csr: CsrObject, facts: CsrFacts): CsrDecision {
   }
   return (
     checkSubject(facts.request, csr.spec.username ?? '') ??
-    checkKeyAndUse(facts.request, csr) ??
+    checkKeyAndUse(facts.request, csr, 'server auth') ??
     checkNames(facts.request, nodeName) ??
     checkForbiddenAddresses(facts.request.ipAddresses, facts) ??
     checkNode(csr, nodeName, facts.node) ??
@@ -77,44 +58,12 @@ export function decideCsr(csr: CsrObject, facts: CsrFacts): CsrDecision {
   );
 }
 
-function checkSubject(request: CertificateRequest, username: string): CsrDecision | undefined {
-  if (!request.isSignatureValid) {
-    return deny('InvalidSignature', 'the requester has not proven that it holds the private key');
-  }
-  if (request.commonName !== username) {
-    return deny('SubjectMismatch', `the common name ${request.commonName} is not ${username}`);
-  }
-  const [organization] = request.organizations;
-  if (request.organizations.length !== 1 || organization !== 'system:nodes') {
-    return deny('SubjectMismatch', 'the organization is not exactly system:nodes');
-  }
-  if (request.otherSubjectAttributes.length > 0) {
-    return deny('SubjectMismatch', 'the subject has attributes besides O and CN');
-  }
-  return undefined;
-}
-
-function checkKeyAndUse(request: CertificateRequest, csr: CsrObject): CsrDecision | undefined {
-  const { keyType, keyBits } = request;
-  const isStrong =
-    keyType === 'Ed25519' ||
-    (keyType === 'ECDSA' && keyBits >= 256) ||
-    (keyType === 'RSA' && keyBits >= 2048);
-  if (!isStrong) return deny('WeakKey', `the key (${keyType}, ${keyBits} bits) is too weak`);
-  const usages = csr.spec.usages ?? [];
-  const allowed = ['digital signature', 'key encipherment', 'server auth'];
-  if (!usages.includes('server auth') || usages.some((usage) => !allowed.includes(usage))) {
-    return deny('InvalidUsages', `the usages [${usages.join(', ')}] are not those of a server`);
-  }
-  if ((csr.spec.expirationSeconds ?? 0) > maxExpirationSeconds) {
-    return deny('LifetimeTooLong', `${csr.spec.expirationSeconds} s is more than 367 days`);
-  }
-  return undefined;
-}
-
 /** Names decide which node is reached, so a node gets its own and no other, whatever its Node object says. */
 function checkNames(request: CertificateRequest, nodeName: string): CsrDecision | undefined {
   const { dnsNames, ipAddresses } = request;
+  if (isReservedName(nodeName)) {
+    return deny('ReservedName', `the name ${nodeName} is reserved for mini-k8s itself`);
+  }
   if (request.emailAddresses.length + request.uris.length + request.otherNameCount > 0) {
     return deny('InvalidNames', 'only DNS names and IP addresses can be certified');
   }
@@ -194,12 +143,4 @@ function checkOwnAddresses(
     return pending('AddressNotKnown', `${unknown} is not known to be of node ${nodeName}`);
   }
   return undefined;
-}
-
-function deny(reason: string, message: string): CsrDecision {
-  return { decision: 'deny', reason, message };
-}
-
-function pending(reason: string, message: string): CsrDecision {
-  return { decision: 'pending', reason, message };
 }

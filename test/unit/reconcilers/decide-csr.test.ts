@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CertificateRequest } from '../../../src/pki/certificate-request.ts';
-import { type CsrFacts, decideCsr, isUndecided } from '../../../src/reconcilers/decide-csr.ts';
+import { type CsrPurpose, purposeOf } from '../../../src/reconcilers/csr-checks.ts';
+import { type CsrFacts, decideCsr } from '../../../src/reconcilers/decide-csr.ts';
 import type { CsrObject, NodeObject } from '../../../src/reconcilers/resources.ts';
 
 const csr: CsrObject = {
@@ -99,6 +100,11 @@ describe('decideCsr', () => {
     ['ForeignName', csr, withRequest({ dnsNames: ['edge-1', 'edge-2'] })],
     ['ForeignName', csr, withRequest({ dnsNames: ['kubernetes.default.svc'] })],
     ['ForeignName', csr, withRequest({ dnsNames: ['*.edge-1'] })],
+    [
+      'ReservedName',
+      withSpec({ username: 'system:node:gateway.mini-k8s.internal' }),
+      withRequest({ commonName: 'system:node:gateway.mini-k8s.internal' }),
+    ],
     ['ForeignAddress', csr, claiming('127.0.0.1')],
     ['ForeignAddress', csr, claiming('169.254.169.254')],
     ['ForeignAddress', csr, claiming('10.244.3.4')],
@@ -166,12 +172,35 @@ describe('decideCsr', () => {
   });
 });
 
-describe('isUndecided', () => {
-  it.each<[boolean, CsrObject]>([
-    [true, csr],
-    [false, withSpec({ signerName: 'kubernetes.io/kube-apiserver-client-kubelet' })],
-    [false, { ...csr, status: { conditions: [{ type: 'Approved', status: 'True' }] } }],
-    [false, { ...csr, status: { conditions: [{ type: 'Denied', status: 'True' }] } }],
-    [false, { ...csr, status: { certificate: 'LS0t' } }],
-  ])('%s', (expected, object) => expect(isUndecided(object)).toBe(expected));
+describe('purposeOf', () => {
+  const client = { signerName: 'kubernetes.io/kube-apiserver-client-kubelet' };
+  const token = {
+    username: 'system:bootstrap:abcdef',
+    groups: ['system:bootstrappers', 'system:bootstrappers:mini-k8s:worker'],
+  };
+  it.each<[CsrPurpose | undefined, string, CsrObject]>([
+    ['serving', "a kubelet's serving certificate", csr],
+    ['renewal', "a kubelet's client certificate", withSpec(client)],
+    ['bootstrap', "a worker's first", withSpec({ ...client, ...token })],
+    [undefined, 'a serving certificate with a token', withSpec(token)],
+    [
+      undefined,
+      "a token of somebody else's",
+      withSpec({ ...client, ...token, groups: ['system:bootstrappers'] }),
+    ],
+    [
+      undefined,
+      "a controller's token",
+      withSpec({ ...client, ...token, groups: ['system:bootstrappers:mini-k8s:controller'] }),
+    ],
+    [undefined, 'a person', withSpec({ ...client, username: 'kubernetes-admin' })],
+    [undefined, 'another signer', withSpec({ signerName: 'kubernetes.io/kube-apiserver-client' })],
+    [
+      undefined,
+      'approved',
+      { ...csr, status: { conditions: [{ type: 'Approved', status: 'True' }] } },
+    ],
+    [undefined, 'denied', { ...csr, status: { conditions: [{ type: 'Denied', status: 'True' }] } }],
+    [undefined, 'issued', { ...csr, status: { certificate: 'LS0t' } }],
+  ])('%s: %s', (expected, _name, object) => expect(purposeOf(object)).toBe(expected));
 });
