@@ -25,7 +25,8 @@ export function configProblems(config: ClusterConfig): Problem[] {
   return [
     ...networkProblems(config),
     ...portProblems(config),
-    ...addressProblems(config.spec.api.address),
+    ...addressProblems('spec.api.address', config.spec.api.address),
+    ...addressProblems('spec.api.externalAddress', config.spec.api.externalAddress),
     ...labelProblems(config.spec.node.labels),
   ];
 }
@@ -82,17 +83,12 @@ function noAddressProblems(configured: string, host: HostFacts): Problem[] {
 }
 
 /** @see https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/ (--advertise-address) */
-function addressProblems(address: string): Problem[] {
+function addressProblems(path: string, address: string): Problem[] {
   const value = parseIpv4(address);
   if (value === undefined || !unusableNetworks.some((network) => contains(network, address))) {
     return [];
   }
-  return [
-    {
-      path: 'spec.api.address',
-      message: `${address} is no address that other machines and pods can reach`,
-    },
-  ];
+  return [{ path, message: `${address} is no address that other machines and pods can reach` }];
 }
 
 /** This host, loopback, link-local, multicast and reserved. */
@@ -188,6 +184,7 @@ function portProblems(config: ClusterConfig): Problem[] {
   const { api, storage, network } = config.spec;
   const used = [
     { path: 'spec.api.port', port: api.port },
+    { path: 'spec.api.gatewayPort', port: api.gatewayPort },
     { path: 'spec.storage.etcd.clientPort', port: storage.etcd.clientPort },
     { path: 'spec.storage.etcd.peerPort', port: storage.etcd.peerPort },
   ];

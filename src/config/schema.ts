@@ -5,6 +5,9 @@ import { dnsSubdomain, isNodeName } from './names.ts';
 const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
 
+const taint =
+  /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?(=([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?)?:(NoSchedule|PreferNoSchedule|NoExecute)$/;
+
 const ipv4 = z
   .string()
   .refine(
@@ -30,6 +33,17 @@ const serverName = z
       /^[0-9a-f:]+:[0-9a-f:.]+$/i.test(text) ||
       (dnsSubdomain.test(text.toLowerCase().replace(/^\*\./, '')) && !/^[\d.]+$/.test(text)),
     'is neither a DNS name nor an IP address (no port, no scheme)',
+  );
+
+const externalAddress = z
+  .string()
+  .max(253)
+  .refine(
+    (text) =>
+      text === '' ||
+      parseIpv4(text) !== undefined ||
+      (dnsSubdomain.test(text) && !/^[\d.]+$/.test(text)),
+    'is neither an IPv4 address nor a DNS name in lower case (no port, no scheme)',
   );
 
 const nodeName = z
@@ -74,6 +88,8 @@ export const clusterConfigSchema = z.strictObject({
         .strictObject({
           address: ipv4.default(''),
           port: port.default(6443),
+          gatewayPort: port.default(9443),
+          externalAddress: externalAddress.default(''),
           sans: z.array(serverName).max(100).default([]),
         })
         .prefault({}),
@@ -83,6 +99,9 @@ export const clusterConfigSchema = z.strictObject({
           labels: z
             .record(z.string(), z.string().max(63).regex(labelValue, 'is not a label value'))
             .default({}),
+          taints: z
+            .array(z.string().regex(taint, 'is not a taint such as key=value:NoSchedule'))
+            .default([]),
         })
         .prefault({}),
       network,

@@ -11,6 +11,10 @@ export interface ClusterSpec {
     /** IPv4 address that clients and the `kubernetes` Service use; chosen from the host when empty. */
     readonly address: string;
     readonly port: number;
+    /** Of the one port for workers: joining, artifacts, the tunnel. */
+    readonly gatewayPort: number;
+    /** IPv4 address or DNS name that workers elsewhere reach this machine at; empty: `address`. */
+    readonly externalAddress: string;
     /** More names and addresses for the API server's certificate. */
     readonly sans: readonly string[];
   };
@@ -18,6 +22,8 @@ export interface ClusterSpec {
     /** Kubernetes node name; the lower-cased host name when empty. */
     readonly name: string;
     readonly labels: Readonly<Record<string, string>>;
+    /** `key=value:Effect`, given to the node when it registers for the first time. */
+    readonly taints: readonly string[];
   };
   readonly network: {
     readonly podCIDR: string;

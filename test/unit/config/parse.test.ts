@@ -72,12 +72,33 @@ spec:
       'prefix from /12 to /28',
     ],
     ['spec: {storage: {etcd: {clientPort: 6443}}}', '6443 is also spec.api.port'],
+    ['spec: {api: {gatewayPort: 6443}}', '6443 is also spec.api.port'],
+    ['spec: {storage: {etcd: {peerPort: 9443}}}', '9443 is also spec.api.gatewayPort'],
+    ['spec: {api: {gatewayPort: 0}}', 'spec.api.gatewayPort'],
+    [
+      'spec: {api: {externalAddress: 127.0.0.1}}',
+      'spec.api.externalAddress: 127.0.0.1 is no address',
+    ],
+    ['spec: {api: {externalAddress: "edge.example.com:9443"}}', 'no port, no scheme'],
+    ['spec: {api: {externalAddress: "*.example.com"}}', 'no port, no scheme'],
+    ['spec: {api: {externalAddress: 1.2.3}}', 'no port, no scheme'],
     ['spec: {network: {nodePortRange: 32767-30000}}', 'not a range of ports'],
     ['spec: [1]', 'expected object'],
     ['- a', 'the document is not a mapping'],
   ])('refuses %s', async (text, why) => {
     expect((await problemsOf(text)).join('\n')).toContain(why);
   });
+
+  it.each(['', '203.0.113.9', 'edge.example.com'])(
+    'takes the external address "%s"',
+    async (text) => {
+      const spec = `spec: {api: {externalAddress: "${text}"}}`;
+      expect((await parseConfig(spec, 'c.yaml')).spec.api).toMatchObject({
+        externalAddress: text,
+        gatewayPort: 9443,
+      });
+    },
+  );
 
   it('names the line of broken YAML', async () => {
     expect((await problemsOf('spec:\n  api: {port: 1')).join('\n')).toMatch(/line 2/);
