@@ -8,6 +8,7 @@ import {
   httpProbe,
   ownAccount,
   serviceAccount,
+  siteLabel,
   startupProbe,
 } from './manifest.ts';
 import type { Addon, AddonContext } from './types.ts';
@@ -73,6 +74,7 @@ function daemonSet(context: AddonContext): KubeObject {
           hostNetwork: true,
           hostPID: true,
           tolerations: [{ operator: 'Exists' }],
+          affinity: { nodeAffinity: onNodesWithSite },
           containers: [container(context)],
           volumes: [
             hostPath('modules', '/lib/modules', 'DirectoryOrCreate'),
@@ -83,6 +85,16 @@ function daemonSet(context: AddonContext): KubeObject {
     },
   };
 }
+
+/**
+ * A node gets this label together with the annotation `kube-router.io/node.asn`, the number of its site, which is read
+ * once at the start.
+ */
+const onNodesWithSite = {
+  requiredDuringSchedulingIgnoredDuringExecution: {
+    nodeSelectorTerms: [{ matchExpressions: [{ key: siteLabel, operator: 'Exists' }] }],
+  },
+};
 
 function container(context: AddonContext) {
   const { network, api } = context.config.spec;
@@ -96,6 +108,8 @@ function container(context: AddonContext) {
       '--run-service-proxy=false',
       '--run-loadbalancer=false',
       '--bgp-graceful-restart=true',
+      // Peers are the nodes of the same site (of the same number): others cannot be reached, or are somebody else.
+      '--nodes-full-mesh=false',
       // The CNI configuration is written by mini-k8s, whole; kube-router would truncate and write it again at each start.
       '--enable-cni=false',
       '--auto-mtu=true',

@@ -98,6 +98,26 @@ export function restrictedContainer(capabilities: readonly string[] = []) {
   };
 }
 
+/** The controllers keep both on every node; the site's name is `main` where no address translation lies between. */
+export const siteLabel = 'mini-k8s.io/site';
+export const behindNatLabel = 'mini-k8s.io/behind-nat';
+
+/** Nodes that every node outside an address translation reaches. */
+export const onMainSite = {
+  matchExpressions: [{ key: siteLabel, operator: 'In', values: ['main'] }],
+};
+
+/** Controllers first, then the rest of their site: what serves the whole cluster is of use where others reach it. */
+export const preferredPlaces = [
+  { weight: 100, preference: onMainSite },
+  {
+    weight: 50,
+    preference: {
+      matchExpressions: [{ key: 'node-role.kubernetes.io/control-plane', operator: 'Exists' }],
+    },
+  },
+];
+
 /** Runs on a control-plane node and on nodes that are still coming up. */
 export const criticalTolerations = [
   { key: 'CriticalAddonsOnly', operator: 'Exists' },

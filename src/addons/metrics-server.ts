@@ -1,3 +1,4 @@
+import { parseIpv4 } from '../base/ip.ts';
 import type { KubeObject } from '../kube-client/types.ts';
 import {
   addonLabels,
@@ -8,17 +9,24 @@ import {
   goEnvironment,
   httpProbe,
   ownAccount,
+  preferredPlaces,
   renderSubject,
   restrictedContainer,
   serviceAccount,
 } from './manifest.ts';
-import type { Addon, AddonContext } from './types.ts';
+import type { Addon, AddonContext, GatewayAddress } from './types.ts';
 
 const name = 'metrics-server';
 const port = 10_250;
 
+/** Who metrics-server is to the gateway's proxy, and the name of the secret that proves it. */
+export const metricsProxyUser = 'metrics-server';
+export const metricsProxyPassword = 'metrics-proxy-password';
+const proxySecret = 'metrics-server-proxy';
+
 /**
- * `kubectl top` and autoscaling.
+ * `kubectl top` and autoscaling. It scrapes every kubelet by the name of its node through the controllers' gateway,
+ * which knows the way to nodes that nothing can dial.
  * @see https://github.com/kubernetes-sigs/metrics-server
  */
 export const metricsServer: Addon = {
@@ -26,7 +34,13 @@ export const metricsServer: Addon = {
   isEnabled: (config) => config.spec.addons.metricsServer.enabled,
   planStack: (context) => ({
     name,
-    objects: [...accessObjects(), service(), deployment(context), apiService()],
+    objects: [
+      ...accessObjects(),
+      proxyAccess(context),
+      service(),
+      deployment(context),
+      apiService(),
+    ],
   }),
 };
 
@@ -85,6 +99,36 @@ function aggregatedReader(): KubeObject {
   };
 }
 
+/** The proxy's address with the password in it: a URL is all that the program takes. */
+function proxyAccess({ gateway }: AddonContext): KubeObject {
+  const host = proxyHost(gateway);
+  const password = `\${secret:${metricsProxyPassword}}`;
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: proxySecret, namespace: addonNamespace, labels: addonLabels(name) },
+    type: 'Opaque',
+    stringData: { url: `https://${metricsProxyUser}:${password}@${host}:${gateway.port}` },
+  };
+}
+
+function addressesOf(gateway: GatewayAddress): readonly string[] {
+  return gateway.hosts.filter((host) => parseIpv4(host) !== undefined);
+}
+
+/** By its own name, so that all controllers' addresses can stand behind it and the certificate fits each. */
+function proxyHost(gateway: GatewayAddress): string {
+  return addressesOf(gateway).length > 0
+    ? gateway.serverName
+    : (gateway.hosts[0] ?? gateway.serverName);
+}
+
+function hostAliases(gateway: GatewayAddress) {
+  const addresses = addressesOf(gateway);
+  if (addresses.length === 0) return {};
+  return { hostAliases: addresses.map((ip) => ({ ip, hostnames: [gateway.serverName] })) };
+}
+
 function service(): KubeObject {
   return {
     apiVersion: 'v1',
@@ -117,6 +161,10 @@ function deployment(context: AddonContext): KubeObject {
           serviceAccountName: name,
           nodeSelector: { 'kubernetes.io/os': 'linux' },
           tolerations: criticalTolerations,
+          affinity: {
+            nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: preferredPlaces },
+          },
+          ...hostAliases(context.gateway),
           containers: [container(context)],
           volumes: [{ name: 'tmp', emptyDir: {} }],
         },
@@ -133,14 +181,23 @@ function container(context: AddonContext) {
     args: [
       '--cert-dir=/tmp',
       `--secure-port=${port}`,
-      '--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname',
+      // The proxy takes names only: two sites may have one address.
+      '--kubelet-preferred-address-types=Hostname',
+      '--kubelet-certificate-authority=/var/run/secrets/kubernetes.io/serviceaccount/ca.crt',
       '--kubelet-use-node-status-port',
       // The shortest that it takes: a fresh node answers `kubectl top` two rounds after its start.
       '--metric-resolution=10s',
       // Must be below the resolution.
       '--kubelet-request-timeout=9s',
     ],
-    env: goEnvironment(context.config),
+    env: [
+      {
+        name: 'HTTPS_PROXY',
+        valueFrom: { secretKeyRef: { name: proxySecret, key: 'url' } },
+      },
+      { name: 'NO_PROXY', value: `${context.apiServiceAddress},kubernetes.default.svc` },
+      ...goEnvironment(context.config),
+    ],
     ports: [{ name: 'https', containerPort: port, protocol: 'TCP' }],
     resources: { requests: { cpu: '20m', memory: '24Mi' } },
     livenessProbe: {

@@ -9,10 +9,24 @@ export interface AddonContext {
     readonly kubeRouter: string;
     readonly metricsServer: string;
   };
+  /** First address of the service CIDR: the API as pods know it. */
+  readonly apiServiceAddress: string;
   /** Tenth address of the service CIDR. */
   readonly clusterDns: string;
-  /** Nameservers of the node's resolv.conf: none means that CoreDNS gets no `forward`. */
-  readonly hasUpstreamNameserver: boolean;
+  /** Where every node keeps `upstreamDns` for its CoreDNS. */
+  readonly dnsDirectory: string;
+  /** The controllers are nodes too, so the main site always has one. */
+  readonly runsWorkloads: boolean;
+  readonly gateway: GatewayAddress;
+}
+
+/** The one listener of the controllers, as pods reach it. */
+export interface GatewayAddress {
+  /** The name in every gateway's certificate, whatever address it is reached at. */
+  readonly serverName: string;
+  /** In the order in which they are tried. A DNS name is used only where there is no IPv4 address. */
+  readonly hosts: readonly string[];
+  readonly port: number;
 }
 
 /** One packaged addon: pure. */

@@ -1,6 +1,8 @@
 import { errorMessage } from '../base/errors.ts';
 import type { KubeClient, KubeObject, ResourceType } from '../kube-client/types.ts';
 import type { ManifestStack } from '../stacks/types.ts';
+import { isFineHere, judgeDaemonSet } from './judge-daemon-set.ts';
+import { judgeCondition, judgeDeployment, statusOf } from './judge-object.ts';
 
 /** Whether something is Ready, and if not, why. */
 export interface Readiness {
@@ -25,9 +27,12 @@ export interface ReadinessQuery {
   readonly since: number;
 }
 
+/** All that is needed of a client. */
+export type ReadinessClient = Pick<KubeClient, 'get' | 'list'>;
+
 /** Asks the API whether the node and every packaged addon are Ready. Never throws: an error is a reason. */
 export async function readClusterReadiness(
-  client: Pick<KubeClient, 'get'>,
+  client: ReadinessClient,
   query: ReadinessQuery,
   signal?: AbortSignal,
 ): Promise<ClusterReadiness> {
@@ -39,7 +44,11 @@ export async function readClusterReadiness(
       ? undefined
       : readNode(client, { name: query.nodeName, since: query.since }, signal),
     ...addons.map((entry) =>
-      readAddon(client, entry.stack.name, { objects: entry.workloads, signal }),
+      readAddon(client, entry.stack.name, {
+        objects: entry.workloads,
+        nodeName: query.nodeName,
+        signal,
+      }),
     ),
   ]);
   return { ...(node === undefined ? {} : { node }), addons: rest };
@@ -84,7 +93,7 @@ function isJudged(object: KubeObject): boolean {
 }
 
 async function readNode(
-  client: Pick<KubeClient, 'get'>,
+  client: ReadinessClient,
   wanted: { readonly name: string; readonly since: number },
   signal: AbortSignal | undefined,
 ): Promise<Readiness> {
@@ -105,9 +114,13 @@ function isFresh(node: KubeObject, since: number): boolean {
 }
 
 async function readAddon(
-  client: Pick<KubeClient, 'get'>,
+  client: ReadinessClient,
   name: string,
-  work: { readonly objects: readonly KubeObject[]; readonly signal: AbortSignal | undefined },
+  work: {
+    readonly objects: readonly KubeObject[];
+    readonly nodeName: string | undefined;
+    readonly signal: AbortSignal | undefined;
+  },
 ): Promise<Readiness> {
   const messages = await Promise.all(
     work.objects.map((object) =>
@@ -121,7 +134,13 @@ async function readAddon(
           ...(namespace === undefined ? {} : { namespace }),
         };
         const current = await client.get<KubeObject>(ref, work.signal);
-        return current === undefined ? `${object.kind} is not applied yet` : judged.judge(current);
+        if (current === undefined) return `${object.kind} is not applied yet`;
+        const problem = judged.judge(current);
+        const isElsewhere =
+          problem !== '' &&
+          object.kind === 'DaemonSet' &&
+          (await isFineHere(client, current, work));
+        return isElsewhere ? '' : problem;
       }),
     ),
   );
@@ -137,53 +156,4 @@ async function messageOf(read: () => Promise<string>): Promise<string> {
       ? 'the API does not answer'
       : errorMessage(error);
   }
-}
-
-interface Status {
-  readonly observedGeneration?: number;
-  readonly availableReplicas?: number;
-  readonly updatedReplicas?: number;
-  readonly desiredNumberScheduled?: number;
-  readonly numberAvailable?: number;
-  readonly updatedNumberScheduled?: number;
-  readonly conditions?: readonly {
-    type: string;
-    status: string;
-    lastHeartbeatTime?: string;
-    reason?: string;
-    message?: string;
-  }[];
-}
-
-function statusOf(object: KubeObject): Status {
-  return object['status'] ?? {};
-}
-
-function judgeDeployment(object: KubeObject): string {
-  const wanted = (object['spec'] as { replicas?: number } | undefined)?.replicas ?? 1;
-  const status = statusOf(object);
-  const available = Math.min(status.availableReplicas ?? 0, status.updatedReplicas ?? 0);
-  return isObserved(object) && available >= wanted
-    ? ''
-    : `${available} of ${wanted} replicas are available`;
-}
-
-function judgeDaemonSet(object: KubeObject): string {
-  const status = statusOf(object);
-  const wanted = status.desiredNumberScheduled ?? 0;
-  const available = Math.min(status.numberAvailable ?? 0, status.updatedNumberScheduled ?? 0);
-  if (isObserved(object) && wanted > 0 && available >= wanted) return '';
-  return wanted === 0 ? 'no node to run on yet' : `${available} of ${wanted} pods are available`;
-}
-
-function isObserved(object: KubeObject): boolean {
-  return statusOf(object).observedGeneration === object.metadata['generation'];
-}
-
-/** Empty when the condition is True, else its reason and message. */
-function judgeCondition(object: KubeObject, type: string): string {
-  const condition = statusOf(object).conditions?.find((entry) => entry.type === type);
-  if (condition?.status === 'True') return '';
-  if (condition === undefined) return `${type} is not known yet`;
-  return `${condition.reason ?? type}: ${condition.message ?? condition.status}`;
 }

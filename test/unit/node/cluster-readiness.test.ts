@@ -83,6 +83,57 @@ describe('an addon', () => {
     expect(readiness.addons[0]?.message).toBe(message);
   });
 
+  describe('with a DaemonSet that lacks a pod', () => {
+    const labels = { 'k8s-app': 'kube-router' };
+    const lacking = (template: object = {}): KubeObject => ({
+      ...daemonSet({ desiredNumberScheduled: 2, numberAvailable: 1, updatedNumberScheduled: 2 }),
+      metadata: {
+        name: 'kube-router',
+        namespace: 'kube-system',
+        generation: 3,
+        annotations: { 'deprecated.daemonset.template.generation': '3' },
+      },
+      spec: { selector: { matchLabels: labels }, template },
+    });
+    const pod = (nodeName: string, status: string, generation = '3'): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name: `kube-router-${nodeName}`,
+        namespace: 'kube-system',
+        labels: { ...labels, 'pod-template-generation': generation },
+      },
+      spec: { nodeName },
+      status: { conditions: [{ type: 'Ready', status }] },
+    });
+    const message = '1 of 2 pods are available';
+    const natOnly = { spec: { nodeSelector: { 'mini-k8s.io/behind-nat': 'true' } } };
+
+    it.each([
+      ['another node is down', lacking(), [pod('edge-1', 'True'), pod('edge-2', 'False')], ''],
+      ['it is on this node', lacking(), [pod('edge-1', 'False'), pod('edge-2', 'True')], message],
+      ['the pod here is an old one', lacking(), [pod('edge-1', 'True', '2')], message],
+      ['there is none here yet', lacking(), [pod('edge-2', 'True')], message],
+      ['none is wanted here', lacking(natOnly), [pod('edge-2', 'True')], ''],
+    ])('when %s: %j', async (_case, live, pods, expected) => {
+      const readiness = await read([readyNode, live, ...pods], [daemonSet({})]);
+      expect(readiness.addons[0]?.message).toBe(expected);
+    });
+  });
+
+  it('may have a DaemonSet for nodes that are not there', async () => {
+    const status = { observedGeneration: 3, desiredNumberScheduled: 0 };
+    const withSelector = (nodeSelector: object) =>
+      object('DaemonSet', 'kube-router', {
+        spec: { template: { spec: { nodeSelector } } },
+        status,
+      });
+    const nat = await read([withSelector({ 'mini-k8s.io/behind-nat': 'true' })], [daemonSet({})]);
+    expect(nat.addons[0]?.isReady).toBe(true);
+    const all = await read([withSelector({ 'kubernetes.io/os': 'linux' })], [daemonSet({})]);
+    expect(all.addons[0]?.message).toBe('no node to run on yet');
+  });
+
   it('needs its API to be available', async () => {
     const service = (conditions: readonly object[]) =>
       object('APIService', 'v1beta1.metrics.k8s.io', { status: { conditions } });
