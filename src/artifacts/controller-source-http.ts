@@ -200,10 +200,11 @@ async function openTls(
     const onClose = () => fail(new Error('it closed the connection during the TLS handshake'));
     const onLimit = () => fail(new Error('the TLS handshake took too long'));
     limit.addEventListener('abort', onLimit, { once: true });
-    tls.once('error', fail).once('close', onClose);
+    // Stays, so that a late error ends nothing but the socket.
+    tls.on('error', fail).once('close', onClose);
     tls.once('secureConnect', () => {
       limit.removeEventListener('abort', onLimit);
-      tls.off('error', fail).off('close', onClose);
+      tls.off('close', onClose);
       resolve(tls);
     });
   });

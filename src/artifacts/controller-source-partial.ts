@@ -71,7 +71,8 @@ export async function openPartial(
   };
   const finish = async () => {
     await flush();
-    if (`sha256:${hash.copy().digest('hex')}` !== blob.digest) return false;
+    if (`sha256:${hash.copy().digest('hex')}` !== blob.digest) {
+    }
     await handle.sync();
     const target = blobPath(layoutDirectory, blob.digest);
     await mkdir(path.dirname(target), { recursive: true });

@@ -44,6 +44,13 @@ const defaultLimits = { all: 32, perPeer: 8 };
 const defaultStallMs = 60_000;
 
 /**
+ * Not `Bearer`, although a bearer token is what a joining worker sends: clients of registries would ask the realm for one,
+ * and report that failure instead of this one.
+ * @see https://distribution.github.io/distribution/spec/auth/token/
+ */
+const challenge = 'mini-k8s';
+
+/**
  * The store as a read-only registry: for workers that fetch executables, and for containerd as a mirror.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
  */
@@ -74,7 +81,7 @@ async function handle(context: RouteContext, exchange: Exchange): Promise<void> 
   }
   if (!(await context.authorize(request, peer))) {
     const refusal = refuse(401, 'UNAUTHORIZED', 'a join token or a node certificate is needed');
-    return sendRefusal(response, refusal, { 'WWW-Authenticate': 'Bearer realm="mini-k8s"' });
+    return sendRefusal(response, refusal, { 'WWW-Authenticate': challenge });
   }
   const asked = parseRegistryRequest(request.url ?? '');
   switch (asked.kind) {

@@ -46,7 +46,7 @@ export interface JoinRecords {
 
 /** Every record has the first label; `'true'` or `'false'` in the second is what admission policies select by. */
 export const recordLabel = 'mini-k8s.io/join-record';
-export const removedLabel = 'mini-k8s.io/removed';
+const removedLabel = 'mini-k8s.io/removed';
 
 const namePrefix = 'mini-k8s-node-';
 

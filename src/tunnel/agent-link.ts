@@ -48,6 +48,8 @@ interface Link {
   readonly stopped: AbortController;
   timer: NodeJS.Timeout | undefined;
   attempt: number;
+  /** Of the outage that is not over yet; milliseconds of the monotonic clock. */
+  downSinceMs: number | undefined;
   isConnecting: boolean;
   wantsRenewal: boolean;
   connectedSince: number | undefined;
@@ -67,6 +69,7 @@ export function startAgentLink(options: AgentLinkOptions): AgentLink {
     stopped: new AbortController(),
     timer: undefined,
     attempt: 0,
+    downSinceMs: undefined,
     isConnecting: false,
     wantsRenewal: false,
     connectedSince: undefined,
@@ -122,8 +125,7 @@ async function connectOnce(link: Link): Promise<void> {
     const message = errorMessage(error);
     if (message !== link.lastError) logger.warn(`tunnel to controller ${address}: ${message}`);
     link.lastError = message;
-    planReconnect(link, reconnectDelayMs(link.attempt, link.options.random()));
-    link.attempt += 1;
+    planRetry(link);
     return;
   }
   if (!link.wantsRenewal) return;
@@ -187,9 +189,19 @@ function forget(
   if (link.stopped.signal.aborted) return;
   link.lastError = end.message;
   link.options.logger.warn(`tunnel to controller ${link.options.address} is lost: ${end.message}`);
-  if (performance.now() - startedAtMs >= steadyAfterMs) link.attempt = 0;
-  planReconnect(link, reconnectDelayMs(link.attempt, link.options.random()));
+  if (performance.now() - startedAtMs >= steadyAfterMs) {
+    link.attempt = 0;
+    link.downSinceMs = undefined;
+  }
+  planRetry(link);
+}
+
+function planRetry(link: Link): void {
+  const nowMs = performance.now();
+  link.downSinceMs ??= nowMs;
+  const outage = { attempt: link.attempt, downMs: nowMs - link.downSinceMs };
   link.attempt += 1;
+  planReconnect(link, reconnectDelayMs(outage, link.options.random()));
 }
 
 function planReconnect(link: Link, delayMs: number): void {

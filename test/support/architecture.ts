@@ -35,7 +35,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'api-endpoint': ON_THE_API,
   join: { ...ON_THE_API, imports: [...ON_THE_API.imports, 'pki'] },
   reconcilers: { ...ON_THE_API, imports: [...ON_THE_API.imports, 'pki'] },
-  gateway: { imports: ['base', 'join', 'artifacts', 'tunnel'] },
+  gateway: { imports: ['base', 'join', 'artifacts', 'tunnel'], types: ['supervisor'] },
   components: DESCRIPTION,
   addons: DESCRIPTION,
   node: {

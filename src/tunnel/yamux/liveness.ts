@@ -12,7 +12,7 @@ const rememberedTrips = 8;
 /** The very first one also waits for two processes that are busy connecting. */
 const firstTrips = 3;
 /** A loop that turns a few times to move a window's worth of data is no reason to keep the window small. */
-const minGrowthMs = 2;
+const minGrowthMs = 1;
 
 /** Pings, measures, and says when the peer is gone; one timer. */
 export class Liveness {

@@ -60,7 +60,10 @@ function selfSigned(): { cert: string; key: string } {
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   const out = ['-keyout', file('key'), '-out', file('cert'), '-subj', '/CN=bench'];
   execFileSync('openssl', ['req', '-x509', ...curve, ...out], { stdio: 'ignore' });
-  const files = { cert: readFileSync(file('cert'), 'utf8'), key: readFileSync(file('key'), 'utf8') };
+  const files = {
+    cert: readFileSync(file('cert'), 'utf8'),
+    key: readFileSync(file('key'), 'utf8'),
+  };
   rmSync(directory, { recursive: true });
   return files;
 }

@@ -127,7 +127,10 @@ function percentiles(times: number[]): string {
   return `p50 ${at(0.5)} p99 ${at(0.99)} ms`;
 }
 
-async function startProcess(file: string, args: readonly string[]): Promise<[ChildProcess, unknown]> {
+async function startProcess(
+  file: string,
+  args: readonly string[],
+): Promise<[ChildProcess, unknown]> {
   const child = fork(path.join(import.meta.dirname, file), [...args]);
   const [message] = await once(child, 'message');
   return [child, message];

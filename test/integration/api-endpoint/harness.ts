@@ -115,10 +115,12 @@ function askOnce(options: { host: string; port: number; ca: string }): Promise<s
   return new Promise((resolve) => {
     const call = request(
       { ...options, servername: 'kubernetes', agent: false, path: '/who' },
-      async (response) => {
+      (response) => {
         let body = '';
-        for await (const chunk of response) body += String(chunk);
-        resolve(body);
+        response.on('data', (chunk: Buffer) => {
+          body += String(chunk);
+        });
+        response.on('end', () => resolve(body));
       },
     );
     call.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));

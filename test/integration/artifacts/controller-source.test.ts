@@ -186,20 +186,3 @@ describe('several controllers', () => {
     expect(foreign.requests).toEqual([]);
   });
 });
-
-test('what a controller serves to others comes into its store, unlinked, and its lack is no error', async () => {
-  const stores = await makeStores();
-  const registry = await startRegistry({ store: stores.from, ...stores });
-  const { source, events } = sourceFrom(stores, [registry.address]);
-  const bin = path.join(stores.folder, 'bin');
-  await ensureArtifacts([wantTool(bin, { members: ['alpha'] })], {
-    ...ensureOptions(stores, source),
-    forOthers: [wantTool('/nowhere', { members: ['beta'] }), wantTool('/x', { version: '2.0.0' })],
-    onEvent: (event) => events.push(event),
-  });
-  expect(await executable(stores, 'beta')).toEqual(stores.executables['beta']);
-  expect(events.filter(({ type }) => type === 'linked')).toHaveLength(1);
-  expect(events.filter(({ type }) => type === 'unserved')).toEqual([
-    { type: 'unserved', name: 'tool 2.0.0 (amd64)' },
-  ]);
-});

@@ -37,6 +37,8 @@ beforeEach(async () => {
   folder = await temporaryFolder();
   authority = createRegistryAuthority();
   await writeFile(path.join(folder, 'ca.crt'), authority.ca);
+  // Without one crictl reads the machine's.
+  await writeFile(path.join(folder, 'crictl.yaml'), '');
   // As kubelet writes it: certificate and key in one file.
   const { cert, key } = authority.client;
   await writeFile(path.join(folder, 'client.pem'), `${cert}${key}`);
@@ -130,7 +132,10 @@ test('without a certificate of the cluster there is nothing', async () => {
   await writeFile(path.join(folder, 'client.pem'), `${cert}${key}`);
   const registry = await start();
   await mirror([registry.address]);
-  await expect(crictl('pull', reference)).rejects.toThrow();
+  await expect(crictl('pull', reference)).rejects.toThrow(
+    /127\.0\.0\.1:\d+\/v2\/deep\/one\/manifests\/v1\S*: 401 Unauthorized/,
+  );
+  expect(registry.requests.every((line) => line.startsWith('HEAD '))).toBe(true);
   expect(await ctr('images', 'ls', '-q')).not.toContain(reference);
 });
 
@@ -138,7 +143,9 @@ test('the gateway’s certificate must bear the host that is dialled: containerd
   await addImage(arch);
   const registry = await start();
   await mirror([`localhost:${registry.port}`]);
-  await expect(crictl('pull', reference)).rejects.toThrow();
+  await expect(crictl('pull', reference)).rejects.toThrow(
+    'certificate is valid for gateway.mini-k8s.internal, not localhost',
+  );
   expect(registry.requests).toEqual([]);
 });
 

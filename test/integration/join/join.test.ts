@@ -258,7 +258,9 @@ describe('joining through a gateway', () => {
     await records().markRemoved('edge-2', Date.now());
     const listed = await records().list();
     expect(
-      listed.map(({ nodeName, removedAt }) => [nodeName, removedAt !== undefined]).toSorted(),
+      listed
+        .map(({ nodeName, removedAt }) => [nodeName, removedAt !== undefined] as const)
+        .toSorted(([a], [b]) => a.localeCompare(b)),
     ).toEqual([
       ['edge-1', true],
       ['edge-2', true],

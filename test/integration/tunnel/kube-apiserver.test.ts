@@ -9,7 +9,7 @@ import { silentLogger } from '../../../src/base/logger.ts';
 import { systemClock, waitFor } from '../../../src/base/time.ts';
 import { createKubeClient } from '../../../src/kube-client/client.ts';
 import type { KubeClient, KubeObject } from '../../../src/kube-client/types.ts';
-import { createLocalRoutingTable } from '../../../src/tunnel/route-local.ts';
+import { type ClusterRoutes, createClusterRoutes } from '../../../src/tunnel/route-cluster.ts';
 import { createTunnelServer, type TunnelServer } from '../../../src/tunnel/tunnel-server.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
 
@@ -155,13 +155,7 @@ async function startTunnel(socketPath: string): Promise<void> {
     socketPath,
     logger: silentLogger,
     clock: systemClock,
-    routes: createLocalRoutingTable({
-      nodeName: 'edge-1',
-      kubeletPort,
-      nodeAddresses: ['10.9.0.4'],
-      podCIDRs: ['10.244.0.0/24'],
-      hostEndpoints: new Set(),
-    }),
+    routes: knownNodes(),
     dial: (address, port) => {
       const served = port === 8443 || port === kubeletPort ? kubeletPort : port;
       const socket = connect({ host: '127.0.0.1', port: served, allowHalfOpen: true });
@@ -171,6 +165,27 @@ async function startTunnel(socketPath: string): Promise<void> {
   });
   const running = await tunnel.start(AbortSignal.timeout(5_000));
   stopTunnel = () => running.stop();
+}
+
+/** What the watch of Nodes would have said; `edge-2` is not among them: its Hostname is another's address. */
+function knownNodes(): ClusterRoutes {
+  const routes = createClusterRoutes({
+    localNode: { name: 'edge-1', kubeletPort },
+    podCIDR: '10.244.0.0/16',
+    serviceCIDR: '10.96.0.0/12',
+  });
+  const node = { addresses: [], podCIDRs: [], kubeletPort };
+  routes.replaceNodes([
+    {
+      name: 'edge-1',
+      hostname: 'edge-1',
+      addresses: ['10.9.0.4'],
+      podCIDRs: ['10.244.0.0/24'],
+      kubeletPort,
+    },
+    { ...node, name: 'edge-7', hostname: 'edge-7' },
+  ]);
+  return routes;
 }
 
 function egressSelector(udsName: string): unknown {

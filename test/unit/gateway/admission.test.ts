@@ -54,8 +54,8 @@ describe('who may begin a handshake', () => {
     const gone = arrive('a');
     admission.leave(gone.applicant);
     admission.leave(gone.applicant);
-    admission.leave(first?.applicant as Applicant);
-    admission.leave(first?.applicant as Applicant);
+    admission.leave(first.applicant);
+    admission.leave(first.applicant);
     expect(begun).toHaveLength(2);
     expect([admission.waiting, admission.handshaking]).toEqual([0, 1]);
   });
