@@ -148,11 +148,16 @@ function isQuiet(name: string): boolean {
 }
 
 const quietComponents: ReadonlySet<string> = new Set([
+  'allowed-targets',
+  'api-servers',
   'certificates',
+  'cluster-routes',
   'csr-approver',
   'deployer',
-  'local-endpoints',
+  'gateway',
+  'join-document',
   'local-node',
+  'node-sites',
   'status',
   'tunnel',
 ]);

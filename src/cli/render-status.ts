@@ -1,5 +1,7 @@
 import type { NodeStatus } from '../node/status-types.ts';
+import { duration } from './duration.ts';
 import { paint } from './paint.ts';
+import { controllerRows, tunnelRows } from './render-tunnel.ts';
 import type { OutputStream } from './streams.ts';
 
 type ComponentRow = NodeStatus['components'][number];
@@ -13,9 +15,11 @@ export function renderStatus(status: NodeStatus, stream: OutputStream, nowMs: nu
     nodeLines(status, stream, nowMs),
     componentTable(status, stream, nowMs),
     ...status.components.flatMap((row) => problemLines(row, nowMs)),
+    table(stream, controllerRows(status, nowMs)),
+    table(stream, tunnelRows(status, nowMs)),
     addonTable(status, stream),
     manifestTable(status, stream),
-    [nextExpiry(status)],
+    status.certificates.length === 0 ? [] : [nextExpiry(status)],
   ];
   return sections
     .filter((lines) => lines.length > 0)
@@ -132,20 +136,6 @@ function nextExpiry(status: NodeStatus): string {
 
 function mebibytes(bytes: number | undefined): string {
   return bytes === undefined ? '' : `${Math.round(bytes / 1024 / 1024)} MiB`;
-}
-
-/** `3d4h`, `2h5m`, `7m10s`, `12s`. */
-export function duration(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  const [d, h, m, s] = [
-    Math.floor(seconds / 86_400),
-    Math.floor(seconds / 3600) % 24,
-    Math.floor(seconds / 60) % 60,
-    seconds % 60,
-  ];
-  if (d > 0) return `${d}d${h}h`;
-  if (h > 0) return `${h}h${m}m`;
-  return m > 0 ? `${m}m${s}s` : `${s}s`;
 }
 
 /** Columns as wide as their widest cell; the first row is the head, and alone it is nothing. */

@@ -1,6 +1,8 @@
 import { planAuthorities } from './authorities.ts';
+import { planClusterCa } from './cluster-ca.ts';
 import { planContainerd } from './containerd.ts';
 import { planEtcd } from './etcd.ts';
+import { planGateway } from './gateway.ts';
 import { planKubeApiserver } from './kube-apiserver.ts';
 import { planKubeControllerManager } from './kube-controller-manager.ts';
 import { planKubeProxy } from './kube-proxy.ts';
@@ -18,6 +20,22 @@ interface RegisteredComponent {
 const always = () => true;
 const withWorkloads = (context: PlanContext) => context.runsWorkloads;
 
+/** What every node has that runs pods, in reading order. */
+const nodeComponents: readonly RegisteredComponent[] = [
+  { isPlanned: withWorkloads, plan: planContainerd },
+  { isPlanned: withWorkloads, plan: planKubelet },
+  {
+    isPlanned: (context) => context.runsWorkloads && context.config.spec.network.kubeProxy.enabled,
+    plan: planKubeProxy,
+  },
+];
+
+/** Everything that runs on a worker. */
+export const workerComponents: readonly RegisteredComponent[] = [
+  { isPlanned: always, plan: planClusterCa },
+  ...nodeComponents,
+];
+
 /** Everything that runs on a controller, in reading order. */
 export const controllerComponents: readonly RegisteredComponent[] = [
   { isPlanned: always, plan: planAuthorities },
@@ -26,10 +44,6 @@ export const controllerComponents: readonly RegisteredComponent[] = [
   { isPlanned: always, plan: planKubeApiserver },
   { isPlanned: always, plan: planKubeControllerManager },
   { isPlanned: always, plan: planKubeScheduler },
-  { isPlanned: withWorkloads, plan: planContainerd },
-  { isPlanned: withWorkloads, plan: planKubelet },
-  {
-    isPlanned: (context) => context.runsWorkloads && context.config.spec.network.kubeProxy.enabled,
-    plan: planKubeProxy,
-  },
+  { isPlanned: always, plan: planGateway },
+  ...nodeComponents,
 ];

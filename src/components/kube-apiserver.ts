@@ -136,17 +136,21 @@ function kubeletFlags(context: PlanContext): Record<string, FlagValue> {
   };
 }
 
-/** Every name and address that a client may call the API by. */
-function apiserverNames(context: PlanContext): { dnsNames: string[]; ipAddresses: string[] } {
+/** Every name and address that a client may call this controller by. */
+export function controllerNames(context: PlanContext): {
+  dnsNames: string[];
+  ipAddresses: string[];
+} {
   const { api, network } = context.config.spec;
   const services = parseCidr(network.serviceCIDR);
   const isIp = (name: string) => /^[\d.]+$|:/.test(name);
+  const given = [...(api.externalAddress === '' ? [] : [api.externalAddress]), ...api.sans];
   const addresses = [
     '127.0.0.1',
     ...(services === undefined ? [] : [nthAddress(services, 1)]),
     context.nodeAddress,
     ...context.host.addresses.filter(isMachineAddress).map((entry) => entry.address),
-    ...api.sans.filter(isIp),
+    ...given.filter(isIp),
   ];
   const names = [
     'localhost',
@@ -155,7 +159,7 @@ function apiserverNames(context: PlanContext): { dnsNames: string[]; ipAddresses
     'kubernetes.default.svc',
     `kubernetes.default.svc.${network.clusterDomain}`,
     context.nodeName,
-    ...api.sans.filter((name) => !isIp(name)),
+    ...given.filter((name) => !isIp(name)),
   ];
   return { dnsNames: [...new Set(names)], ipAddresses: [...new Set(addresses)] };
 }
@@ -176,7 +180,7 @@ function apiserverCertificates(context: PlanContext): CertificateSpec[] {
       commonName: 'kube-apiserver',
       organizations: [],
       usage: 'server',
-      ...apiserverNames(context),
+      ...controllerNames(context),
       ...pair(dir, 'kube-apiserver'),
       ttlDays: leafTtlDays,
       includeAuthority: true,

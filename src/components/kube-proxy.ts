@@ -5,6 +5,7 @@ import {
   configFile,
   goEnvironment,
   kubeconfigPath,
+  membershipComponent,
   ports,
   stopTimeouts,
 } from './layout.ts';
@@ -16,10 +17,11 @@ import type { ComponentPlan, PlanContext } from './types.ts';
  */
 export function planKubeProxy(context: PlanContext): ComponentPlan {
   const { paths } = context;
-  const identity = clientIdentity(context, {
-    name: 'kube-proxy',
-    commonName: 'system:kube-proxy',
-  });
+  // A worker's kube-proxy is the node: it has no other certificate, and the kubelet renews that one.
+  const identity =
+    context.membership === undefined
+      ? clientIdentity(context, { name: 'kube-proxy', commonName: 'system:kube-proxy' })
+      : undefined;
   const file = configFile(`${paths.etcDir}/kube-proxy.json`, proxyConfiguration(context));
   return {
     artifacts: [
@@ -29,14 +31,14 @@ export function planKubeProxy(context: PlanContext): ComponentPlan {
         members: ['kube-proxy'],
       }),
     ],
-    certificates: [identity.certificate],
-    files: [identity.kubeconfig, file],
+    ...(identity === undefined ? {} : { certificates: [identity.certificate] }),
+    files: [...(identity === undefined ? [] : [identity.kubeconfig]), file],
     process: {
       name: 'kube-proxy',
       executable: `${paths.binDir}/kube-proxy`,
       args: renderFlags({ config: file.path }),
       env: goEnvironment(context, 25),
-      dependsOn: ['kube-apiserver'],
+      dependsOn: [context.membership === undefined ? context.apiComponent : membershipComponent],
       // /livez, not /healthz: that one also asks whether the node exists and is not being deleted.
       readiness: { type: 'http', url: `http://127.0.0.1:${ports.kubeProxyHealthz}/livez` },
       startTimeoutMs: 120_000,
@@ -61,7 +63,12 @@ function proxyConfiguration(context: PlanContext): unknown {
     apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
     kind: 'KubeProxyConfiguration',
     bindAddress: '0.0.0.0',
-    clientConnection: { kubeconfig: kubeconfigPath(paths, 'kube-proxy') },
+    clientConnection: {
+      kubeconfig: kubeconfigPath(
+        paths,
+        context.membership === undefined ? 'kube-proxy' : 'kubelet',
+      ),
+    },
     clusterCIDR: config.spec.network.podCIDR,
     // In a network namespace these sysctls are the host's: kube-proxy would exit over them (design §8).
     conntrack: host.allowsConntrackSysctls

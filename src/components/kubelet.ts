@@ -1,8 +1,10 @@
 import { executableArtifact } from '../artifacts/catalog.ts';
 import { renderFlags } from '../base/flags.ts';
 import { nthAddress, parseCidr } from '../base/ip.ts';
+import type { Paths } from '../config/paths.ts';
 import { usesSystemdCgroups } from './containerd.ts';
 import {
+  type ClientIdentity,
   clientIdentity,
   configFile,
   goEnvironment,
@@ -21,11 +23,7 @@ import type { ComponentPlan, PlanContext } from './types.ts';
  */
 export function planKubelet(context: PlanContext): ComponentPlan {
   const { paths, config } = context;
-  const identity = clientIdentity(context, {
-    name: 'kubelet',
-    commonName: `system:node:${context.nodeName}`,
-    organizations: ['system:nodes'],
-  });
+  const identity = context.membership === undefined ? issuedIdentity(context) : {};
   const file = configFile(`${paths.etcDir}/kubelet.json`, kubeletConfiguration(context));
   const labels = Object.entries(config.spec.node.labels).map(([key, value]) => `${key}=${value}`);
   return {
@@ -36,8 +34,8 @@ export function planKubelet(context: PlanContext): ComponentPlan {
         members: ['kubelet'],
       }),
     ],
-    certificates: [identity.certificate],
-    files: [identity.kubeconfig, file],
+    ...(identity.certificate === undefined ? {} : { certificates: [identity.certificate] }),
+    files: [...(identity.kubeconfig === undefined ? [] : [identity.kubeconfig]), file],
     directories: [
       { path: paths.kubeletDir, mode: 0o750, uid: 0, gid: 0 },
       { path: paths.staticPodDir, mode: 0o700, uid: 0, gid: 0 },
@@ -46,6 +44,9 @@ export function planKubelet(context: PlanContext): ComponentPlan {
       name: 'kubelet',
       executable: `${paths.binDir}/kubelet`,
       args: renderFlags({
+        'bootstrap-kubeconfig': needsBootstrap(context)
+          ? bootstrapKubeconfigPath(paths)
+          : undefined,
         config: file.path,
         // CIS 4.2.7 wants the flag away where it says nothing new.
         'hostname-override':
@@ -58,14 +59,43 @@ export function planKubelet(context: PlanContext): ComponentPlan {
         'root-dir': paths.kubeletDir,
       }),
       env: goEnvironment(context, 25),
-      // The API too: a kubelet that starts without it logs errors and registers seconds later.
-      dependsOn: ['containerd', 'kube-apiserver'],
+      // The API too: a kubelet that starts without it logs errors and registers seconds later. On a worker that is
+      // the balancer, which is there without any network.
+      dependsOn: ['containerd', context.apiComponent],
       readiness: { type: 'http', url: `http://127.0.0.1:${ports.kubeletHealthz}/healthz` },
       startTimeoutMs: 120_000,
       stopTimeoutMs: stopTimeouts.aroundApi,
       limits: { oomScoreAdj: -999 },
     },
   };
+}
+
+/** On a controller mini-k8s signs the kubelet's certificate itself. */
+function issuedIdentity(context: PlanContext): Partial<ClientIdentity> {
+  return clientIdentity(context, {
+    name: 'kubelet',
+    commonName: `system:node:${context.nodeName}`,
+    organizations: ['system:nodes'],
+  });
+}
+
+/**
+ * On a worker the kubelet asks for its certificate, with a token, once. Without the flag it starts with an expired
+ * certificate too, such as under a wrong clock, and runs its static pods.
+ * @see https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/
+ */
+function needsBootstrap({ membership }: PlanContext): boolean {
+  return membership !== undefined && !membership.hasCertificate;
+}
+
+/** Written when a node joins, removed when the kubelet has its certificate: it holds the token. */
+export function bootstrapKubeconfigPath(paths: Paths): string {
+  return `${paths.etcDir}/kubelet-bootstrap.kubeconfig`;
+}
+
+/** Certificate and key in one file, as the kubelet keeps them: a link to the newest. */
+export function kubeletClientCertificate(paths: Paths): string {
+  return `${paths.kubeletDir}/pki/kubelet-client-current.pem`;
 }
 
 function kubeletConfiguration(context: PlanContext): unknown {
@@ -85,12 +115,22 @@ function kubeletConfiguration(context: PlanContext): unknown {
     healthzBindAddress: '127.0.0.1',
     healthzPort: ports.kubeletHealthz,
     port: ports.kubelet,
+    ...(config.spec.node.taints.length === 0
+      ? {}
+      : { registerWithTaints: config.spec.node.taints.map(parseTaint) }),
     resolvConf: context.host.resolvConf.path,
     staticPodPath: paths.staticPodDir,
     // The default is in /usr, which may be read-only and is not ours.
     volumePluginDir: volumePluginDir(paths),
     ...(config.spec.tuning === 'small' ? smallSettings : {}),
   };
+}
+
+/** `key=value:Effect` or `key:Effect`; the configuration was validated. */
+function parseTaint(text: string) {
+  const colon = text.lastIndexOf(':');
+  const [key = '', value] = text.slice(0, colon).split('=');
+  return { key, ...(value === undefined ? {} : { value }), effect: text.slice(colon + 1) };
 }
 
 /** CIS 4.2. */

@@ -15,6 +15,9 @@ export const ports = {
   etcdMetrics: 2381,
 } as const;
 
+/** On a worker: ready when the kubelet has its certificate, by which everything else there is known to the API. */
+export const membershipComponent = 'membership';
+
 /** Ten years for authorities; a leaf lives one and is issued again when two thirds are over. */
 export const authorityTtlDays = 3650;
 export const leafTtlDays = 365;

@@ -17,6 +17,20 @@ export interface PlanContext {
   readonly nodeAddress: string;
   /** kubelet and containerd run here too. */
   readonly runsWorkloads: boolean;
+  /** Who serves the API on this node's loopback: the API server itself, or the balancer over the controllers. */
+  readonly apiComponent: 'kube-apiserver' | 'api-endpoint';
+  /** Only on a node that joined a cluster of others. */
+  readonly membership?: Membership;
+}
+
+/** What a node has from its controllers. Nothing of it is secret. */
+export interface Membership {
+  /** PEM of the cluster's CA. */
+  readonly ca: string;
+  /** `host:port` of the controllers' gateways. */
+  readonly gateways: readonly string[];
+  /** The kubelet has its certificate already: it needs no token, and starts without the API. */
+  readonly hasCertificate: boolean;
 }
 
 /** What one component needs, by the engine that realises it. */

@@ -3,7 +3,6 @@ import { openStore } from '../artifacts/store.ts';
 import type { Logger, LogLevel } from '../base/logger.ts';
 import { type Clock, untilAborted } from '../base/time.ts';
 import type { Paths } from '../config/paths.ts';
-import type { KubeClient } from '../kube-client/types.ts';
 import { ensurePki } from '../pki/ensure-pki.ts';
 import type { Deployer } from '../stacks/deployer.ts';
 import { processComponent } from '../supervisor/process.ts';
@@ -22,10 +21,12 @@ export interface NodeParts {
   readonly logger: Logger;
   /** The least of the components' own output that is worth the log. */
   readonly outputLevel: () => LogLevel | 'silent';
-  readonly client: KubeClient;
+  readonly onEvent: (event: NodeEvent) => void;
+}
+
+export interface ControllerParts extends NodeParts {
   readonly deployer: Deployer;
   readonly tunnel: TunnelServer;
-  readonly onEvent: (event: NodeEvent) => void;
 }
 
 /** Name under which this data directory's processes are found again after a crash of the supervisor. */
@@ -38,19 +39,12 @@ export function pidDir(paths: Paths): string {
 }
 
 /** The plan's processes, and what runs inside this one: tunnel, image import, deployer. */
-export function controllerParts(parts: NodeParts): Component[] {
+export function controllerParts(parts: ControllerParts): Component[] {
   return [
     parts.tunnel,
-    ...parts.plan.processes.map((spec) =>
-      processComponent(spec, {
-        logDir: parts.paths.logDir,
-        pidDir: pidDir(parts.paths),
-        instance: instanceOf(parts.paths),
-        logger: logThreshold(parts.logger, parts.outputLevel),
-        clock: parts.clock,
-      }),
-    ),
-    ...(parts.plan.runsWorkloads ? [imagesComponent(parts)] : []),
+    ...processComponents(parts),
+    // After the API is up: unpacking would take the one CPU from it, and nothing needs an image before.
+    ...(parts.plan.runsWorkloads ? [imagesComponent(parts, ['containerd', 'kube-apiserver'])] : []),
     keepCertificates({
       clock: parts.clock,
       monotonicMs: () => performance.now(),
@@ -66,13 +60,25 @@ export function controllerParts(parts: NodeParts): Component[] {
   ];
 }
 
+/** Every process of the plan. */
+export function processComponents(parts: NodeParts): Component[] {
+  return parts.plan.processes.map((spec) =>
+    processComponent(spec, {
+      logDir: parts.paths.logDir,
+      pidDir: pidDir(parts.paths),
+      instance: instanceOf(parts.paths),
+      logger: logThreshold(parts.logger, parts.outputLevel),
+      clock: parts.clock,
+    }),
+  );
+}
+
 /** Imports what containerd does not have, once per start; ends with it. */
-function imagesComponent(parts: NodeParts): Component {
+export function imagesComponent(parts: NodeParts, dependsOn: readonly string[]): Component {
   const { plan, paths } = parts;
   return oneShotComponent({
     name: 'images',
-    // After the API is up: unpacking would take the one CPU from it, and nothing needs an image before.
-    dependsOn: ['containerd', 'kube-apiserver'],
+    dependsOn,
     clock: parts.clock,
     run: async (signal) => {
       const store = await openStore(paths.storeDir);
@@ -99,7 +105,7 @@ interface OneShotOptions {
 }
 
 /** Work that is done once: ready when it is done, tried again when it fails, and kept as "running" until stopped. */
-function oneShotComponent(options: OneShotOptions): Component {
+export function oneShotComponent(options: OneShotOptions): Component {
   const done = Promise.withResolvers<void>();
   return loopComponent({
     name: options.name,

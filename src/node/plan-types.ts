@@ -9,6 +9,17 @@ import type { ProcessSpec } from '../supervisor/types.ts';
 /** What a node is in the cluster. */
 export type NodeRole = 'controller' | 'worker';
 
+/** The parts of a worker that are no processes. */
+export interface WorkerPlan {
+  /** The balancer on loopback, and the controllers that it must never forget: `host:port`. */
+  readonly apiEndpoint: { readonly port: number; readonly servers: readonly string[] };
+  /** `host:port` of the controllers' gateways, to which the tunnel's agent keeps a session each. */
+  readonly gateways: readonly string[];
+  readonly kubeletPort: number;
+  /** Address of the API inside the cluster: what pods know it by. */
+  readonly apiServiceAddress: string;
+}
+
 /**
  * Everything a node will do, as one serialisable value: one field per engine. It holds no key material; a file
  * that needs a secret refers to it by name.
@@ -25,8 +36,12 @@ export interface NodePlan {
   readonly directories: readonly DirectorySpec[];
   readonly files: readonly FileSpec[];
   readonly processes: readonly ProcessSpec[];
-  /** kube-apiserver's way to nodes and pods. */
-  readonly tunnel: { readonly socketPath: string; readonly kubeletPort: number };
+  /** kube-apiserver's way to nodes and pods; on controllers. */
+  readonly tunnel?: { readonly socketPath: string; readonly kubeletPort: number };
+  /** The port of everything that workers ask for besides the API; on controllers. */
+  readonly gateway?: { readonly port: number; readonly kubeletPort: number };
+  /** What a worker keeps up towards its controllers. */
+  readonly worker?: WorkerPlan;
   /** Written once the node has its pod network; left out with a CNI of the user's own. */
   readonly cniConfigFile?: string;
   readonly stacks: readonly ManifestStack[];

@@ -1,17 +1,18 @@
-import { addons } from '../addons/index.ts';
-import { imageArtifact, imageReference } from '../artifacts/catalog.ts';
+import { imageArtifact } from '../artifacts/catalog.ts';
 import type { ArtifactSpec, ExecutableArtifact, ImageArtifact } from '../artifacts/types.ts';
 import type { FileSpec } from '../base/files.ts';
-import { nthAddress, parseCidr } from '../base/ip.ts';
-import { controllerComponents } from '../components/index.ts';
+import { type Cidr, nthAddress, parseCidr } from '../base/ip.ts';
+import { controllerComponents, workerComponents } from '../components/index.ts';
 import { ports } from '../components/layout.ts';
-import type { ComponentPlan, DirectorySpec, PlanContext } from '../components/types.ts';
+import type { ComponentPlan, DirectorySpec, Membership, PlanContext } from '../components/types.ts';
 import type { HostFacts } from '../config/host-facts.ts';
 import { nodeAddressOf } from '../config/node-address.ts';
 import type { Paths } from '../config/paths.ts';
 import type { ClusterConfig } from '../config/types.ts';
+import { apiRedirectRules } from '../host/api-redirect.ts';
 import type { HostSetting } from '../host/types.ts';
-import type { ManifestStack } from '../stacks/types.ts';
+import { podBridgeName } from '../reconcilers/pod-bridge.ts';
+import { planDns, planStackSecrets, planStacks } from './plan-stacks.ts';
 import type { NodePlan } from './plan-types.ts';
 
 export interface PlanOptions {
@@ -23,12 +24,54 @@ export interface PlanOptions {
 
 /** The plan of a controller. Pure: equal options give an equal plan. */
 export function planController(options: PlanOptions): NodePlan {
-  const context = planContext(options);
+  const context: PlanContext = { ...planContext(options), apiComponent: 'kube-apiserver' };
   const parts = controllerComponents
     .filter((component) => component.isPlanned(context))
     .map((component) => component.plan(context));
   return {
     role: 'controller',
+    ...planParts(context, parts),
+    tunnel: { socketPath: context.paths.tunnelSocket, kubeletPort: ports.kubelet },
+    gateway: { port: context.config.spec.api.gatewayPort, kubeletPort: ports.kubelet },
+    stacks: planStacks(context),
+  };
+}
+
+export interface WorkerPlanOptions extends Omit<PlanOptions, 'runsWorkloads'> {
+  readonly membership: Membership;
+  /** `host:port` of the API servers. */
+  readonly apiServers: readonly string[];
+}
+
+/** The plan of a worker. Pure, and made from what is on the disk: it is the same without a network. */
+export function planWorker(options: WorkerPlanOptions): NodePlan {
+  const { membership, apiServers } = options;
+  const context: PlanContext = {
+    ...planContext({ ...options, runsWorkloads: true }),
+    apiComponent: 'api-endpoint',
+    membership,
+  };
+  const parts = workerComponents
+    .filter((component) => component.isPlanned(context))
+    .map((component) => component.plan(context));
+  const common = planParts(context, parts);
+  return {
+    role: 'worker',
+    ...common,
+    hostSettings: [...common.hostSettings, planApiRedirect(context)],
+    worker: {
+      apiEndpoint: { port: context.config.spec.api.port, servers: apiServers },
+      gateways: membership.gateways,
+      kubeletPort: ports.kubelet,
+      apiServiceAddress: nthAddress(serviceNetwork(context), 1),
+    },
+    stacks: [],
+  };
+}
+
+/** What the plans of all nodes have. */
+function planParts(context: PlanContext, parts: readonly ComponentPlan[]) {
+  return {
     nodeName: context.nodeName,
     nodeAddress: context.nodeAddress,
     runsWorkloads: context.runsWorkloads,
@@ -39,16 +82,14 @@ export function planController(options: PlanOptions): NodePlan {
       authorities: parts.flatMap((part) => part.authorities ?? []),
       certificates: parts.flatMap((part) => part.certificates ?? []),
       keyPairs: parts.flatMap((part) => part.keyPairs ?? []),
-      secrets: parts.flatMap((part) => part.secrets ?? []),
+      secrets: [...parts.flatMap((part) => part.secrets ?? []), ...planStackSecrets(context)],
     },
     directories: planDirectories(context, parts),
-    files: mergeFiles(parts.flatMap((part) => part.files ?? [])),
+    files: mergeFiles([...parts.flatMap((part) => part.files ?? []), ...planDns(context).files]),
     processes: parts.flatMap((part) => (part.process === undefined ? [] : [part.process])),
-    tunnel: { socketPath: context.paths.tunnelSocket, kubeletPort: ports.kubelet },
     ...(context.runsWorkloads && context.config.spec.network.provider === 'kube-router'
       ? { cniConfigFile: `${context.paths.cniConfDir}/10-kuberouter.conflist` }
       : {}),
-    stacks: planStacks(context),
   };
 }
 
@@ -65,7 +106,7 @@ export function mergeFiles(files: readonly FileSpec[]): FileSpec[] {
   return [...byPath.values()];
 }
 
-function planContext(options: PlanOptions): PlanContext {
+function planContext(options: PlanOptions): Omit<PlanContext, 'apiComponent' | 'membership'> {
   const { config, host } = options;
   const { api, node } = config.spec;
   return {
@@ -100,7 +141,10 @@ function planImages(context: PlanContext): ImageArtifact[] {
     imageArtifact('pause', arch),
     ...(network.provider === 'kube-router' ? [imageArtifact('kube-router', arch)] : []),
     ...(wanted.coredns.enabled ? [imageArtifact('coredns', arch)] : []),
-    ...(wanted.metricsServer.enabled ? [imageArtifact('metrics-server', arch)] : []),
+    // One for the whole cluster, and seldom on a worker: pulled from the controllers where it is.
+    ...(wanted.metricsServer.enabled && context.membership === undefined
+      ? [imageArtifact('metrics-server', arch)]
+      : []),
   ];
 }
 
@@ -117,6 +161,7 @@ function planDirectories(context: PlanContext, parts: readonly ComponentPlan[]):
     { path: paths.runDir, mode: 0o711, ...own },
     { path: paths.logDir, mode: 0o700, ...own },
     ...parts.flatMap((part) => part.directories ?? []),
+    ...planDns(context).directories,
   ];
 }
 
@@ -155,20 +200,20 @@ function planHostSettings(context: PlanContext): HostSetting[] {
   ];
 }
 
-function planStacks(context: PlanContext): ManifestStack[] {
+/** Pods reach the API wherever the controllers are: through this node's balancer. */
+function planApiRedirect(context: PlanContext): HostSetting {
+  return apiRedirectRules({
+    serviceAddress: nthAddress(serviceNetwork(context), 1),
+    servicePort: 443,
+    apiPort: context.config.spec.api.port,
+    ...(context.config.spec.network.provider === 'kube-router'
+      ? { podInterface: podBridgeName }
+      : {}),
+  });
+}
+
+function serviceNetwork(context: PlanContext): Cidr {
   const services = parseCidr(context.config.spec.network.serviceCIDR);
   if (services === undefined) throw new Error('the configuration was validated');
-  const addonContext = {
-    config: context.config,
-    images: {
-      coredns: imageReference('coredns'),
-      kubeRouter: imageReference('kube-router'),
-      metricsServer: imageReference('metrics-server'),
-    },
-    clusterDns: nthAddress(services, 10),
-    hasUpstreamNameserver: context.host.resolvConf.nameservers.length > 0,
-  };
-  return addons
-    .filter((addon) => addon.isEnabled(context.config))
-    .map((addon) => addon.planStack(addonContext));
+  return services;
 }

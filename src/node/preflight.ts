@@ -80,15 +80,14 @@ async function makeDirectory(directory: string): Promise<void> {
   }
 }
 
-/** @throws UserError or UserErrors: every port of the control plane and the node that is taken. */
-export async function checkFreePorts(config: ClusterConfig, runsWorkloads: boolean): Promise<void> {
-  const uses = portUses(config, runsWorkloads);
+/** @throws UserError or UserErrors: every one of these ports that is taken. */
+export async function checkFreePorts(uses: readonly PortUse[]): Promise<void> {
   throwCollected([...portClashes(uses), ...(await checkPorts(uses))]);
 }
 
 /** Every port of the control plane and of the node. With a CNI that does kube-proxy's work, that one may have its ports. */
 export function portUses(config: ClusterConfig, runsWorkloads: boolean): PortUse[] {
-  const { api, storage, network } = config.spec;
+  const { api, storage } = config.spec;
   const controlPlane: PortUse[] = [
     { port: api.port, component: 'kube-apiserver', field: 'spec.api.port' },
     { port: storage.etcd.clientPort, component: 'etcd', field: 'spec.storage.etcd.clientPort' },
@@ -97,18 +96,25 @@ export function portUses(config: ClusterConfig, runsWorkloads: boolean): PortUse
     { port: ports.controllerManager, component: 'kube-controller-manager' },
     { port: ports.scheduler, component: 'kube-scheduler' },
   ];
-  const kubelet: PortUse[] = [
+  return [...controlPlane, ...(runsWorkloads ? nodePortUses(config) : [])];
+}
+
+/** The ports of a worker: those of the node, and the API's on loopback. */
+export function workerPortUses(config: ClusterConfig): PortUse[] {
+  const { port } = config.spec.api;
+  return [{ port, component: 'the local API endpoint' }, ...nodePortUses(config)];
+}
+
+function nodePortUses({ spec }: ClusterConfig): PortUse[] {
+  return [
     { port: ports.kubelet, component: 'kubelet' },
     { port: ports.kubeletHealthz, component: 'kubelet' },
-  ];
-  const kubeProxy: PortUse[] = [
-    { port: ports.kubeProxyHealthz, component: 'kube-proxy' },
-    { port: ports.kubeProxyMetrics, component: 'kube-proxy' },
-  ];
-  return [
-    ...controlPlane,
-    ...(runsWorkloads ? kubelet : []),
-    ...(runsWorkloads && network.kubeProxy.enabled ? kubeProxy : []),
+    ...(spec.network.kubeProxy.enabled
+      ? [
+          { port: ports.kubeProxyHealthz, component: 'kube-proxy' },
+          { port: ports.kubeProxyMetrics, component: 'kube-proxy' },
+        ]
+      : []),
   ];
 }
 

@@ -1,7 +1,8 @@
 import { chmod, chown, mkdir } from 'node:fs/promises';
 import { createBundleSource } from '../artifacts/bundle.ts';
 import { ensureArtifacts } from '../artifacts/ensure-artifacts.ts';
-import { openStore } from '../artifacts/store.ts';
+import { type ArtifactStore, openStore } from '../artifacts/store.ts';
+import type { ArtifactSource } from '../artifacts/types.ts';
 import { ensureFile, fillSecrets } from '../base/files.ts';
 import type { Clock } from '../base/time.ts';
 import type { DirectorySpec } from '../components/types.ts';
@@ -23,6 +24,11 @@ export interface RealiseOptions {
   readonly trustBundle?: string;
   readonly onEvent: (event: NodeEvent) => void;
   readonly signal: AbortSignal;
+  /** Where components come from besides the bundle: a worker's controllers. */
+  readonly moreSources?: (parts: {
+    readonly store: ArtifactStore;
+    readonly onEvent: (event: NodeEvent) => void;
+  }) => readonly ArtifactSource[];
 }
 
 /**
@@ -79,7 +85,12 @@ async function realiseArtifacts(plan: NodePlan, options: RealiseOptions): Promis
             ...(trustBundle === undefined ? {} : { trustBundle }),
           }),
         ];
-  await ensureArtifacts([...plan.artifacts, ...plan.images], { store, sources, onEvent, signal });
+  await ensureArtifacts([...plan.artifacts, ...plan.images], {
+    store,
+    sources: [...sources, ...(options.moreSources?.({ store, onEvent }) ?? [])],
+    onEvent,
+    signal,
+  });
 }
 
 async function realisePki(plan: NodePlan, options: RealiseOptions): Promise<void> {
@@ -105,20 +116,22 @@ export async function ensureDirectories(directories: readonly DirectorySpec[]): 
 }
 
 async function realiseFiles(plan: NodePlan, options: RealiseOptions): Promise<void> {
-  const secrets = new Map<string, string>();
-  for (const secret of plan.pki.secrets) {
-    secrets.set(secret.name, await readSecret(secret));
-  }
+  const secretOf = await readSecrets(plan);
   for (const file of plan.files) {
-    const content = fillSecrets(file.content, (name) => requireSecret(secrets, name));
+    const content = fillSecrets(file.content, secretOf);
     const change = await ensureFile({ ...file, content });
     if (change !== 'unchanged') options.onEvent({ type: 'file-written', path: file.path, change });
   }
 }
 
-function requireSecret(secrets: ReadonlyMap<string, string>, name: string): string {
-  const secret = secrets.get(name);
-  if (secret === undefined)
-    throw new Error(`a file refers to the secret ${name}, which the plan lacks`);
-  return secret;
+/** The secrets of the plan by name, as their files have them. The function throws for a name that the plan lacks. */
+export async function readSecrets(plan: NodePlan): Promise<(name: string) => string> {
+  const secrets = new Map<string, string>();
+  for (const secret of plan.pki.secrets) secrets.set(secret.name, await readSecret(secret));
+  return (name) => {
+    const secret = secrets.get(name);
+    if (secret === undefined)
+      throw new Error(`something refers to the secret ${name}, which the plan lacks`);
+    return secret;
+  };
 }

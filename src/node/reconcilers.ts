@@ -4,14 +4,18 @@ import { promisify } from 'node:util';
 import { readTextIfExists, writeFileAtomic } from '../base/files.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../base/time.ts';
+import { createJoinRecords } from '../join/join-records.ts';
 import type { KubeClient } from '../kube-client/types.ts';
+import { runClusterRoutes } from '../reconcilers/cluster-routes.ts';
 import { type CniHost, createCniConfig, restorePodBridge } from '../reconcilers/cni-config.ts';
 import { runCsrApprover } from '../reconcilers/csr-approver.ts';
-import { createLocalEndpoints } from '../reconcilers/local-endpoints.ts';
 import { type NodeObserver, runLocalNode } from '../reconcilers/local-node.ts';
 import { controlPlaneLabels, createNodeLabels } from '../reconcilers/node-labels.ts';
+import type { NodeSites } from '../reconcilers/node-sites.ts';
 import type { Component } from '../supervisor/types.ts';
-import type { LocalRoutingTable } from '../tunnel/route-local.ts';
+import type { ClusterRoutes } from '../tunnel/route-cluster.ts';
+import type { TunnelSessions } from '../tunnel/sessions.ts';
+import type { KnownSites } from './known-sites.ts';
 import { loopComponent } from './loop-component.ts';
 import type { NodePlan } from './plan-types.ts';
 import type { PreparedNode } from './prepare.ts';
@@ -23,30 +27,20 @@ export interface ReconcilerParts {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly routes: LocalRoutingTable;
+  readonly routes: ClusterRoutes;
+  readonly sessions: TunnelSessions;
+  readonly sites: KnownSites;
+  readonly nodeSites: NodeSites;
 }
 
 /** The loops over the API that a controller runs in this process. */
 export function reconcilerComponents(parts: ReconcilerParts): Component[] {
-  const { node, client, clock, logger, routes } = parts;
+  const { node, client, clock, logger } = parts;
   const { plan } = node;
   const dependsOn = ['kube-apiserver'];
-  const approver = loopComponent({
-    name: 'csr-approver',
-    dependsOn,
-    clock,
-    run: (signal) => runCsrApprover(approverOptions(parts), signal),
-  });
-  if (!plan.runsWorkloads) return [approver];
-  const endpoints = createLocalEndpoints({
-    client,
-    nodeName: plan.nodeName,
-    kubeletPort: plan.tunnel.kubeletPort,
-    logger,
-    publish: (published) => routes.update(published),
-  });
+  const loop = (name: string, run: (signal: AbortSignal) => Promise<void>) =>
+    loopComponent({ name, dependsOn, clock, run });
   const observers = [
-    endpoints.observer,
     createNodeLabels({
       client,
       labels: { ...controlPlaneLabels, ...node.config.spec.node.labels },
@@ -54,20 +48,26 @@ export function reconcilerComponents(parts: ReconcilerParts): Component[] {
     ...cniObservers(parts),
   ];
   return [
-    approver,
-    loopComponent({
-      name: 'local-endpoints',
-      dependsOn,
-      clock,
-      run: (signal) => endpoints.run(signal),
-    }),
-    loopComponent({
-      name: 'local-node',
-      dependsOn,
-      clock,
-      run: (signal) => runLocalNode({ client, nodeName: plan.nodeName, logger, observers }, signal),
-    }),
+    loop('csr-approver', (signal) => runCsrApprover(approverOptions(parts), signal)),
+    loop('cluster-routes', (signal) => followCluster(parts, signal)),
+    loop('node-sites', (signal) => parts.nodeSites.run(signal)),
+    ...(plan.runsWorkloads
+      ? [
+          loop('local-node', (signal) =>
+            runLocalNode({ client, nodeName: plan.nodeName, logger, observers }, signal),
+          ),
+        ]
+      : []),
   ];
+}
+
+/** Routes, sites and sessions follow the same watch of Nodes. */
+async function followCluster(parts: ReconcilerParts, signal: AbortSignal): Promise<void> {
+  const { client, clock, logger, routes, sessions, sites, nodeSites } = parts;
+  await sites.load(createJoinRecords(client), signal);
+  const onNodeDeleted = (name: string) => sessions.closeNode(name, `node ${name} was removed`);
+  const watchers = [nodeSites.watcher, { onNodeDeleted }];
+  await runClusterRoutes({ client, clock, logger, routes, watchers }, signal);
 }
 
 /** After a reboot the CNI configuration is there and its bridge is not: it must be before kubelet makes pods. */
@@ -79,20 +79,29 @@ export async function restorePodNetwork(plan: NodePlan): Promise<void> {
 function approverOptions(parts: ReconcilerParts) {
   const { node, client, clock, logger } = parts;
   const { plan, config, host } = node;
+  const records = createJoinRecords(client);
   const own = [plan.nodeAddress, ...host.addresses.map((entry) => entry.address)];
   return {
     client,
     clock,
     logger,
     ...(plan.runsWorkloads ? { localNodeName: plan.nodeName } : {}),
-    allowedAddresses: (name: string) => (name === plan.nodeName ? own : undefined),
+    controllerNames: () => [plan.nodeName],
+    joinRecord: async (name: string) => {
+      const record = await records.get(name);
+      if (record === undefined) return undefined;
+      const { tokenId, joinedAt, removedAt } = record;
+      return { tokenId, joinedAtMs: Date.parse(joinedAt), isRemoved: removedAt !== undefined };
+    },
+    allowedAddresses: async (name: string) =>
+      name === plan.nodeName ? own : (await records.get(name))?.addresses,
     controllerAddresses: () => own,
     podCIDR: config.spec.network.podCIDR,
     serviceCIDR: config.spec.network.serviceCIDR,
   };
 }
 
-function cniObservers(parts: ReconcilerParts): NodeObserver[] {
+export function cniObservers(parts: Pick<ReconcilerParts, 'node' | 'logger'>): NodeObserver[] {
   const { plan } = parts.node;
   if (plan.cniConfigFile === undefined) return [];
   return [

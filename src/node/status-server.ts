@@ -3,21 +3,28 @@ import { createServer, request, type Server } from 'node:http';
 import { errorCode, errorMessage, UserError } from '../base/errors.ts';
 import type { Clock } from '../base/time.ts';
 import type { Component, Termination } from '../supervisor/types.ts';
+import { expositionType } from '../tunnel/render-exposition.ts';
 import type { NodeStatus } from './status-types.ts';
 
 export interface StatusServerOptions {
   readonly socketPath: string;
   readonly clock: Clock;
   readonly readStatus: () => Promise<NodeStatus>;
+  /** Prometheus' text of the tunnel; on controllers. */
+  readonly renderMetrics?: () => string;
 }
 
-/** A component that answers `GET /status` on a Unix socket that only root can open. */
+/** A component that answers `GET /status`, and `GET /metrics` on controllers, on a Unix socket that only root can open. */
 export function statusServer(options: StatusServerOptions): Component {
   return {
     name: 'status',
     dependsOn: [],
     async start() {
       const server = createServer((incoming, outgoing) => {
+        if (incoming.method === 'GET' && incoming.url === '/metrics' && options.renderMetrics) {
+          outgoing.writeHead(200, { 'content-type': expositionType }).end(options.renderMetrics());
+          return;
+        }
         if (incoming.method !== 'GET' || incoming.url !== '/status') {
           outgoing.writeHead(404).end();
           return;

@@ -1,7 +1,8 @@
+import type { ApiEndpointStatus } from '../api-endpoint/types.ts';
 import type { CertificateStatus } from '../pki/types.ts';
 import type { StackStatus } from '../stacks/types.ts';
 import type { ComponentStatus } from '../supervisor/types.ts';
-import type { TunnelStatus } from '../tunnel/types.ts';
+import type { TunnelAgentStatus, TunnelStatus } from '../tunnel/types.ts';
 import type { Readiness } from './cluster-readiness.ts';
 
 /** What `mini-k8s status -o json` prints. */
@@ -30,5 +31,9 @@ export interface NodeStatus {
   readonly addons: readonly Readiness[];
   readonly stacks: readonly StackStatus[];
   readonly certificates: readonly CertificateStatus[];
-  readonly tunnel: TunnelStatus;
+  /** On controllers. */
+  readonly tunnel?: TunnelStatus;
+  /** On workers: the tunnel's agent, and the balancer over the controllers. */
+  readonly agent?: TunnelAgentStatus;
+  readonly apiEndpoint?: ApiEndpointStatus;
 }

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { ApiEndpoint } from '../api-endpoint/types.ts';
 import { componentVersion } from '../artifacts/catalog.ts';
 import { readStoreIndex } from '../artifacts/store.ts';
 import type { Clock } from '../base/time.ts';
@@ -7,6 +8,7 @@ import type { KubeClient } from '../kube-client/types.ts';
 import { certificateStatuses } from '../pki/certificate-statuses.ts';
 import type { Deployer } from '../stacks/deployer.ts';
 import type { ComponentStatus } from '../supervisor/types.ts';
+import type { TunnelAgent } from '../tunnel/agent.ts';
 import type { TunnelServer } from '../tunnel/tunnel-server.ts';
 import { readClusterReadiness } from './cluster-readiness.ts';
 import { meminfoBytes } from './host-facts.ts';
@@ -20,8 +22,12 @@ export interface StatusSources {
   readonly clock: Clock;
   readonly version: string;
   readonly started: StartTime;
-  readonly deployer: Deployer;
-  readonly tunnel: TunnelServer;
+  /** On controllers. */
+  readonly deployer?: Deployer;
+  readonly tunnel?: TunnelServer;
+  /** On workers. */
+  readonly agent?: TunnelAgent;
+  readonly apiEndpoint?: ApiEndpoint;
   readonly components: () => readonly ComponentStatus[];
 }
 
@@ -67,9 +73,11 @@ export function statusReader(sources: StatusSources): () => Promise<NodeStatus> 
       },
       components: sources.components(),
       addons: readiness.addons,
-      stacks: sources.deployer.status(),
+      stacks: sources.deployer?.status() ?? [],
       certificates,
-      tunnel: sources.tunnel.status(),
+      ...(sources.tunnel === undefined ? {} : { tunnel: sources.tunnel.status() }),
+      ...(sources.agent === undefined ? {} : { agent: sources.agent.status() }),
+      ...(sources.apiEndpoint === undefined ? {} : { apiEndpoint: sources.apiEndpoint.status() }),
     };
   };
 }

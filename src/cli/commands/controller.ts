@@ -5,8 +5,7 @@ import {
   nodeOptions,
   textOption,
 } from '../command.ts';
-import { createReporter } from '../reporter.ts';
-import { version } from '../version.ts';
+import { runOptions, runUntilSignal } from '../run-node.ts';
 
 export const controllerCommand: CommandSpec = {
   usage: 'controller',
@@ -17,14 +16,7 @@ export const controllerCommand: CommandSpec = {
       description: 'configuration (default: /etc/mini-k8s/config.yaml, if there)',
     },
     ...nodeOptions,
-    {
-      flags: '--bundle <path>',
-      description: 'take components and images from this directory, .tar or .tar.zst',
-    },
-    {
-      flags: '--trust-bundle <sha256>',
-      description: "accept a bundle that is not upstream's own, by the sha256 of its index.json",
-    },
+    ...runOptions,
     { flags: '--no-workloads', description: 'no kubelet and no containers here' },
     { flags: '--dry-run', description: 'print the plan and change nothing' },
     { flags: '--debug', description: "log everything, components' own lines included" },
@@ -35,7 +27,12 @@ export const controllerCommand: CommandSpec = {
     'mini-k8s controller --no-workloads',
   ],
   run: (invocation) =>
-    invocation.options.dryRun === true ? printPlan(invocation) : runUntilSignal(invocation),
+    invocation.options.dryRun === true
+      ? printPlan(invocation)
+      : runUntilSignal(invocation, async (options, signal) => {
+          const { runController } = await import('../../node/start.ts');
+          await runController({ ...options, ...prepareOptions(invocation) }, signal);
+        }),
 };
 
 function prepareOptions(invocation: Invocation) {
@@ -54,45 +51,5 @@ async function printPlan(invocation: Invocation): Promise<number> {
   ]);
   const { plan } = await prepareController(prepareOptions(invocation));
   invocation.context.stdout.write(`${JSON.stringify(redactPlan(plan), null, 2)}\n`);
-  return 0;
-}
-
-async function runUntilSignal(invocation: Invocation): Promise<number> {
-  const { context, options } = invocation;
-  const [{ runController }, { createLogger }, { systemClock }] = await Promise.all([
-    import('../../node/start.ts'),
-    import('../../base/logger.ts'),
-    import('../../base/time.ts'),
-  ]);
-  const abort = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => abort.abort(signal));
-  }
-  const isDebug = options.debug === true;
-  const bundle = textOption(invocation, 'bundle');
-  const trustBundle = textOption(invocation, 'trustBundle');
-  const reporter = createReporter(context.stdout);
-  try {
-    await runController(
-      {
-        ...prepareOptions(invocation),
-        ...(bundle === undefined ? {} : { bundle }),
-        ...(trustBundle === undefined ? {} : { trustBundle }),
-        isDebug,
-        version,
-        clock: systemClock,
-        // On a terminal the reporter says what matters; the log would run over it.
-        logger: createLogger({
-          level: isDebug ? 'debug' : context.stderr.isTTY === true ? 'silent' : 'info',
-          format: 'text',
-          write: (line) => context.stderr.write(line),
-        }),
-        onEvent: reporter.report,
-      },
-      abort.signal,
-    );
-  } finally {
-    reporter.close();
-  }
   return 0;
 }

@@ -1,16 +1,24 @@
 import type { CommandSpec } from '../command.ts';
 import { configCommand } from './config.ts';
 import { controllerCommand } from './controller.ts';
+import { doctorCommand } from './doctor.ts';
 import { kubeconfigCommand } from './kubeconfig.ts';
+import { nodeCommand } from './node.ts';
 import { ctrCommand, etcdctlCommand, kubectlCommand } from './passthrough.ts';
 import { resetCommand } from './reset.ts';
 import { statusCommand } from './status.ts';
+import { tokenCommand } from './token.ts';
 import { versionCommand } from './version.ts';
+import { workerCommand } from './worker.ts';
 
 /** Every command, in the order of the help text. */
 export const commands: readonly CommandSpec[] = [
   controllerCommand,
+  workerCommand,
+  tokenCommand,
+  nodeCommand,
   statusCommand,
+  doctorCommand,
   kubectlCommand,
   kubeconfigCommand,
   configCommand,

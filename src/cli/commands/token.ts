@@ -94,7 +94,7 @@ interface TokenRow {
 }
 
 /** A table; the description is last because it is of any length. */
-export function renderTokens(tokens: readonly TokenRow[]): string {
+function renderTokens(tokens: readonly TokenRow[]): string {
   if (tokens.length === 0) return 'There is no token. mini-k8s token create makes one.\n';
   const rows = [
     ['ID', 'ROLE', 'EXPIRES IN', 'DESCRIPTION'],

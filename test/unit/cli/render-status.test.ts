@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { duration, renderStatus } from '../../../src/cli/render-status.ts';
+import { duration } from '../../../src/cli/duration.ts';
+import { renderStatus } from '../../../src/cli/render-status.ts';
 import type { NodeStatus } from '../../../src/node/status-types.ts';
 import { fakeStream, screenOf } from '../../support/fake-stream.ts';
 
@@ -84,6 +85,7 @@ const status: NodeStatus = {
     refusedStreams: 0,
     bytesToTargets: 0,
     bytesFromTargets: 0,
+    nodes: [],
   },
 };
 

@@ -1,0 +1,59 @@
+import type { StartOptions } from '../node/start.ts';
+import { dataDirOption, type Invocation, textOption } from './command.ts';
+import { createReporter } from './reporter.ts';
+import { version } from './version.ts';
+
+/** Runs a node in the foreground until a signal, with the reporter on stdout and the log on stderr. */
+export async function runUntilSignal(
+  invocation: Invocation,
+  start: (options: StartOptions, signal: AbortSignal) => Promise<void>,
+): Promise<number> {
+  const { context, options } = invocation;
+  const [{ createLogger }, { systemClock }] = await Promise.all([
+    import('../base/logger.ts'),
+    import('../base/time.ts'),
+  ]);
+  const abort = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => abort.abort(signal));
+  }
+  const isDebug = options.debug === true;
+  const bundle = textOption(invocation, 'bundle');
+  const trustBundle = textOption(invocation, 'trustBundle');
+  const reporter = createReporter(context.stdout);
+  try {
+    await start(
+      {
+        ...dataDirOption(invocation),
+        ...(bundle === undefined ? {} : { bundle }),
+        ...(trustBundle === undefined ? {} : { trustBundle }),
+        isDebug,
+        version,
+        clock: systemClock,
+        // On a terminal the reporter says what matters; the log would run over it.
+        logger: createLogger({
+          level: isDebug ? 'debug' : context.stderr.isTTY === true ? 'silent' : 'info',
+          format: 'text',
+          write: (line) => context.stderr.write(line),
+        }),
+        onEvent: reporter.report,
+      },
+      abort.signal,
+    );
+  } finally {
+    reporter.close();
+  }
+  return 0;
+}
+
+/** Options of every command that runs a node. */
+export const runOptions = [
+  {
+    flags: '--bundle <path>',
+    description: 'take components and images from this directory, .tar or .tar.zst',
+  },
+  {
+    flags: '--trust-bundle <sha256>',
+    description: "accept a bundle that is not upstream's own, by the sha256 of its index.json",
+  },
+] as const;

@@ -1,0 +1,158 @@
+import { createApiEndpoint } from '../api-endpoint/api-endpoint.ts';
+import { followApiServers } from '../api-endpoint/follow-endpoints.ts';
+import type { ApiEndpoint } from '../api-endpoint/types.ts';
+import type { ProxySettings } from '../base/proxy-settings.ts';
+import { untilAborted, waitFor } from '../base/time.ts';
+import { kubeletClientCertificate } from '../components/kubelet.ts';
+import { membershipComponent, pkiFiles } from '../components/layout.ts';
+import type { JoinDocument } from '../join/types.ts';
+import { createKubeClient } from '../kube-client/client.ts';
+import type { KubeClient } from '../kube-client/types.ts';
+import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
+import type { Component } from '../supervisor/types.ts';
+import { imagesComponent, oneShotComponent, processComponents } from './components.ts';
+import type { NodeEvent } from './events.ts';
+import { outputLevel } from './log-threshold.ts';
+import { loopComponent } from './loop-component.ts';
+import { forgetToken, hasKubeletCertificate } from './membership.ts';
+import type { WorkerPlan } from './plan-types.ts';
+import type { PreparedNode } from './prepare.ts';
+import { keepDocument } from './refresh-document.ts';
+import { reportClusterReady } from './report-readiness.ts';
+import type { SuperviseOptions } from './start.ts';
+import { statusReader } from './status.ts';
+import { statusServer } from './status-server.ts';
+import { listenForKnownPods, workerTunnel } from './worker-tunnel.ts';
+
+export interface WorkerSuperviseOptions extends SuperviseOptions {
+  readonly document: JoinDocument;
+  readonly proxy: ProxySettings | undefined;
+}
+
+/** Everything of a worker that its parts share. */
+export interface WorkerParts extends WorkerSuperviseOptions {
+  readonly node: PreparedNode;
+  readonly worker: WorkerPlan;
+  readonly client: KubeClient;
+  readonly apiEndpoint: ApiEndpoint;
+}
+
+/** Runs everything of a worker until the signal aborts, then stops it in order. Nothing here needs a controller to start. */
+export async function superviseWorker(
+  node: PreparedNode,
+  options: WorkerSuperviseOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { plan, paths } = node;
+  if (plan.worker === undefined) throw new Error('a worker has a balancer and an agent');
+  let isSettled = false;
+  const onEvent = (event: NodeEvent) => {
+    isSettled ||= event.type === 'cluster-ready' || event.type === 'not-ready';
+    options.onEvent(event);
+  };
+  const client = createKubeClient({
+    server: `https://127.0.0.1:${plan.worker.apiEndpoint.port}`,
+    caFile: pkiFiles(paths).ca.certFile,
+    certFile: kubeletClientCertificate(paths),
+    keyFile: kubeletClientCertificate(paths),
+  });
+  const apiEndpoint = balancer(node, plan.worker, options);
+  const parts: WorkerParts = {
+    ...options,
+    onEvent,
+    node,
+    worker: plan.worker,
+    client,
+    apiEndpoint,
+  };
+  await listenForKnownPods(node, apiEndpoint);
+  const agent = workerTunnel(parts);
+  const engines = {
+    ...parts,
+    ...{ plan, paths },
+    outputLevel: () => outputLevel({ isDebug: options.isDebug, isSettled }),
+  };
+  const supervisor: Supervisor = createSupervisor({
+    components: [
+      apiEndpoint,
+      ...processComponents(engines),
+      imagesComponent(engines, ['containerd']),
+      membership(parts),
+      ...agent.components,
+      apiServersLoop(parts),
+      keepDocument({ ...parts, agent: agent.agent }),
+      statusServer({
+        socketPath: paths.statusSocket,
+        clock: options.clock,
+        readStatus: statusReader({
+          ...parts,
+          agent: agent.agent,
+          components: () => supervisor.status(),
+        }),
+      }),
+    ],
+    clock: options.clock,
+    random: Math.random,
+    logger: options.logger,
+    onEvent,
+  });
+  try {
+    const components = () => supervisor.status();
+    const componentsReady = supervisor.start(signal);
+    await reportClusterReady({ ...engines, components, componentsReady }, signal);
+    await untilAborted(signal);
+  } finally {
+    await supervisor.stop();
+    client.close();
+  }
+}
+
+function balancer(
+  { plan, paths }: PreparedNode,
+  worker: WorkerPlan,
+  { document, proxy, clock, logger }: WorkerSuperviseOptions,
+): ApiEndpoint {
+  return createApiEndpoint({
+    listenAddress: '127.0.0.1',
+    ...worker.apiEndpoint,
+    learnedFile: `${paths.stateDir}/api-servers.json`,
+    ca: document.ca,
+    seed: plan.nodeName,
+    proxy,
+    clock,
+    logger,
+  });
+}
+
+const certificatePollMs = 250;
+
+/** Ready when the kubelet has its certificate; the token is taken away then. */
+function membership({ node, clock }: WorkerParts): Component {
+  return oneShotComponent({
+    name: membershipComponent,
+    dependsOn: [],
+    clock,
+    run: async (signal) => {
+      await waitFor(() => hasKubeletCertificate(node.paths), {
+        subject: "the kubelet's certificate",
+        timeoutMs: 2 ** 31 - 1,
+        intervalMs: certificatePollMs,
+        signal,
+      });
+      await forgetToken(node.paths);
+    },
+  });
+}
+
+function apiServersLoop({ client, apiEndpoint, logger, clock }: WorkerParts): Component {
+  return loopComponent({
+    name: 'api-servers',
+    dependsOn: [membershipComponent],
+    clock,
+    run: (signal) =>
+      followApiServers(
+        { client, logger, publish: (servers) => apiEndpoint.update(servers) },
+        signal,
+      ),
+  });
+}
