@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { UserError } from '../../../src/base/errors.ts';
+import { errorCode, UserError } from '../../../src/base/errors.ts';
 import { readTextIfExists } from '../../../src/base/files.ts';
 import { waitFor } from '../../../src/base/time.ts';
 import { runOnHost, tryOnHost } from './host-command.ts';
@@ -77,8 +77,18 @@ async function loopDevicesOf(file: string): Promise<readonly string[]> {
   const devices: string[] = [];
   for (const name of await readdir('/sys/block')) {
     if (!name.startsWith('loop')) continue;
-    const backing = (await readTextIfExists(`/sys/block/${name}/loop/backing_file`))?.trim();
+    const backing = await backingFileOf(name);
     if (backing === file || backing === `${file} (deleted)`) devices.push(`/dev/${name}`);
   }
   return devices;
+}
+
+/** Undefined for a device without a file, or one that goes away while it is read: the kernel says ENODEV then. */
+async function backingFileOf(device: string): Promise<string | undefined> {
+  try {
+    return (await readTextIfExists(`/sys/block/${device}/loop/backing_file`))?.trim();
+  } catch (error) {
+    if (errorCode(error) === 'ENODEV') return undefined;
+    throw error;
+  }
 }
