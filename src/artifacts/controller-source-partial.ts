@@ -71,8 +71,7 @@ export async function openPartial(
   };
   const finish = async () => {
     await flush();
-    if (`sha256:${hash.copy().digest('hex')}` !== blob.digest) {
-    }
+    if (`sha256:${hash.copy().digest('hex')}` !== blob.digest) return false;
     await handle.sync();
     const target = blobPath(layoutDirectory, blob.digest);
     await mkdir(path.dirname(target), { recursive: true });
