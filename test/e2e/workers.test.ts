@@ -163,8 +163,18 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       );
       await site.restoreLink();
       await again.waitReady(120_000);
-      expect(await cluster.kubectl(['logs', '-n', namespace, 'edge-a'])).toContain(
-        'this is edge-a',
+      // The node may still count as Ready from before the cut: only the pod's new container says that it is back.
+      await waitFor(
+        async () => {
+          const { stdout } = await cluster.mini(['kubectl', 'logs', '-n', namespace, 'edge-a']);
+          return stdout.includes('this is edge-a');
+        },
+        {
+          subject: 'the pod from before to run again',
+          timeoutMs: 60_000,
+          intervalMs: 500,
+          describe: () => again.process.output().split('\n').slice(-30).join('\n'),
+        },
       );
     });
   },

@@ -49,7 +49,7 @@ export function configMap(name: string, data: Readonly<Record<string, string>>) 
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' }, data };
 }
 
-/** Makes a namespace with pods in it and waits until all of them are Ready. */
+/** Makes a namespace with pods in it and waits until all of them are Ready; on time-out says what became of them. */
 export async function startPods(
   { kubectl }: { readonly kubectl: Kubectl },
   namespace: string,
@@ -61,7 +61,18 @@ export async function startPods(
   await kubectl([...account, '-n', namespace]);
   await apply(kubectl, objects);
   const wait = ['wait', '--for=condition=Ready', 'pod', '--all', '--timeout=90s'];
-  await kubectl([...wait, '-n', namespace], { timeoutMs: 100_000 });
+  try {
+    await kubectl([...wait, '-n', namespace], { timeoutMs: 100_000 });
+  } catch (error) {
+    throw new Error(await describePods(kubectl, namespace), { cause: error });
+  }
+}
+
+async function describePods(kubectl: Kubectl, namespace: string): Promise<string> {
+  const pods = await kubectl(['describe', 'pods', '-n', namespace]);
+  const nodes = await kubectl(['describe', 'nodes']);
+  const system = await kubectl(['get', 'pods', '-A', '-o', 'wide']);
+  return `Pods of namespace ${namespace} are not Ready:\n${pods}\n${nodes}\n${system}`;
 }
 
 async function apply(kubectl: Kubectl, items: readonly unknown[]): Promise<void> {
