@@ -195,7 +195,9 @@ test('requests of several packets that get lost, an API that is not ready, no tu
 });
 
 test('what does not speak TLS, and what never answers', async () => {
-  const plain = createTcpServer((socket) => socket.end('SSH-2.0-x\r\n')).listen(0, '127.0.0.1');
+  // Reads what it is sent: a socket that nobody reads from never sees its end, and keeps its server from closing.
+  const plain = createTcpServer((socket) => socket.resume().end('SSH-2.0-x\r\n'));
+  plain.listen(0, '127.0.0.1');
   const answer = () => {};
   const silent = await serve({ kind: 'api', answer });
   cleanups.push(() => new Promise((resolve) => plain.close(resolve)));
