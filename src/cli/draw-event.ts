@@ -103,9 +103,19 @@ function drawArtifact(event: NodeEvent, { stream }: DrawingContext): Drawing | u
     case 'image-missing':
       return {
         lines: [
-          `${warning(stream)} no bundle has the image ${event.reference}: it will be pulled from its registry`,
+          `${warning(stream)} no source has the image ${event.reference}: it will be pulled from its registry`,
         ],
       };
+    case 'import-waiting':
+      return {
+        lines: [
+          `${warning(stream)} waiting for ${event.source}: ${event.why}; next try in ${seconds(event.retryInMs)}`,
+        ],
+      };
+    case 'source-failed':
+      return { lines: [`${warning(stream)} ${event.source}: ${event.why}`] };
+    case 'unserved':
+      return { lines: [`${warning(stream)} workers cannot have ${event.name} from here`] };
     case 'certificate-issued':
       // At the first start all are missing, and that step has its own line.
       return event.reason === 'missing'

@@ -19,6 +19,8 @@ export function createReporter(stream: OutputStream): Reporter {
   /** How each component failed that has not been ready since. */
   const failing = new Map<string, string | undefined>();
   const progress = createProgress();
+  /** Why a download waits, until something else is known: it may wait for minutes, in dozens of tries. */
+  let waitingFor: string | undefined;
   let isSettled = false;
   let isStopping = false;
 
@@ -37,6 +39,11 @@ export function createReporter(stream: OutputStream): Reporter {
       else show({ lines: progress.linesAt(event, percent) });
       return;
     }
+    if (event.type === 'import-waiting') {
+      const isKnown = waitingFor === event.why;
+      waitingFor = event.why;
+      if (isKnown) return;
+    }
     const isFailingAgain =
       event.type === 'component-terminated' &&
       failing.has(event.name) &&
@@ -46,7 +53,10 @@ export function createReporter(stream: OutputStream): Reporter {
     if (event.type === 'component-ready') failing.delete(event.name);
     if (event.type === 'cluster-ready') isSettled = true;
     if (event.type === 'stopping') isStopping = true;
-    if (event.type === 'import-finished') bottom.note('');
+    if (event.type === 'import-finished') {
+      bottom.note('');
+      waitingFor = undefined;
+    }
   }
 
   return { report, close: bottom.clear };

@@ -54,6 +54,15 @@ function describeEngine(event: NodeEvent): Line {
       return { level: 'debug', message: `left ${event.setting} as it is: ${event.reason}` };
     case 'import-finished':
       return { level: 'info', message: `took ${event.blobs} blobs from ${event.source}` };
+    case 'import-waiting':
+      return {
+        level: 'info',
+        message: `waiting for ${event.source}: ${event.why}; next try in ${event.retryInMs} ms`,
+      };
+    case 'source-failed':
+      return { level: 'warn', message: `${event.source}: ${event.why}` };
+    case 'unserved':
+      return { level: 'warn', message: `no source has ${event.name}, which workers may ask for` };
     case 'linked':
       return { level: 'debug', message: `made ${event.path}` };
     case 'image-missing':

@@ -116,7 +116,7 @@ describe('reporter', () => {
     expect(screenOf(stream.text())).toBe('  components …');
   });
 
-  it('warns of an image that no bundle has, and tells of renewed certificates but not of new ones', () => {
+  it('warns of an image that no source has, and tells of renewed certificates but not of new ones', () => {
     expect(
       shown(fakeStream(), [
         { type: 'image-missing', reference: 'example.test/a:1' },
@@ -124,9 +124,43 @@ describe('reporter', () => {
         { type: 'certificate-issued', name: 'etcd-server', reason: 'expiring' },
       ]),
     ).toBe(
-      '! no bundle has the image example.test/a:1: it will be pulled from its registry\n' +
+      '! no source has the image example.test/a:1: it will be pulled from its registry\n' +
         '✓ certificate etcd-server issued again (expiring)\n',
     );
+  });
+
+  it('says why a download waits, once per reason, and what was given up', () => {
+    const waiting = (why: string): NodeEvent => ({
+      type: 'import-waiting',
+      source: 'controller 10.0.0.4:9443',
+      why,
+      retryInMs: 4200,
+    });
+    const refused = waiting('10.0.0.4:9443 refuses connections');
+    const finished: NodeEvent = {
+      type: 'import-finished',
+      source: 'controller 10.0.0.4:9443',
+      blobs: 1,
+      elapsedMs: 1,
+    };
+    expect(
+      shown(fakeStream(), [
+        refused,
+        refused,
+        waiting('10.0.0.4:9443 is busy'),
+        finished,
+        refused,
+        { type: 'source-failed', source: 'controller 10.0.0.4:9443', why: 'Cannot download it' },
+        { type: 'unserved', name: 'kubernetes 1.37.1 (amd64)' },
+      ]).split('\n'),
+    ).toEqual([
+      '! waiting for controller 10.0.0.4:9443: 10.0.0.4:9443 refuses connections; next try in 4.2 s',
+      '! waiting for controller 10.0.0.4:9443: 10.0.0.4:9443 is busy; next try in 4.2 s',
+      '! waiting for controller 10.0.0.4:9443: 10.0.0.4:9443 refuses connections; next try in 4.2 s',
+      '! controller 10.0.0.4:9443: Cannot download it',
+      '! workers cannot have kubernetes 1.37.1 (amd64) from here',
+      '',
+    ]);
   });
 
   it('tells of manifests once the cluster is ready', () => {

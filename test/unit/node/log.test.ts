@@ -44,12 +44,18 @@ describe('logNodeEvent', () => {
     const { logger, lines } = recorder();
     logNodeEvent(logger, { type: 'certificate-issued', name: 'etcd-server', reason: 'expiring' });
     logNodeEvent(logger, { type: 'image-missing', reference: 'a:1' });
+    logNodeEvent(logger, { type: 'import-waiting', source: 's', why: 'busy', retryInMs: 500 });
+    logNodeEvent(logger, { type: 'source-failed', source: 's', why: 'gone' });
+    logNodeEvent(logger, { type: 'unserved', name: 'etcd 3.7.1 (amd64)' });
     logNodeEvent(logger, { type: 'stack-failed', name: 'web', message: 'bad' });
     logNodeEvent(logger, { type: 'file-written', path: '/a', change: 'updated' });
     logNodeEvent(logger, { type: 'component-ready', name: 'etcd', elapsedMs: 1 });
     expect(lines).toEqual([
       'info issued the certificate etcd-server (expiring)',
       'warn no source has the image a:1',
+      'info waiting for s: busy; next try in 500 ms',
+      'warn s: gone',
+      'warn no source has etcd 3.7.1 (amd64), which workers may ask for',
       'warn stack web: bad',
       'info wrote /a',
     ]);
