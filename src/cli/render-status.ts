@@ -3,6 +3,7 @@ import { duration } from './duration.ts';
 import { paint } from './paint.ts';
 import { controllerRows, tunnelRows } from './render-tunnel.ts';
 import type { OutputStream } from './streams.ts';
+import { table } from './table.ts';
 
 type ComponentRow = NodeStatus['components'][number];
 
@@ -136,22 +137,4 @@ function nextExpiry(status: NodeStatus): string {
 
 function mebibytes(bytes: number | undefined): string {
   return bytes === undefined ? '' : `${Math.round(bytes / 1024 / 1024)} MiB`;
-}
-
-/** Columns as wide as their widest cell; the first row is the head, and alone it is nothing. */
-function table(stream: OutputStream, rows: readonly (readonly string[])[]): string[] {
-  if (rows.length < 2) return [];
-  const widths = (rows[0] ?? []).map((_cell, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  return rows.map((row) =>
-    fitLine(stream, `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`),
-  );
-}
-
-/** A row that wraps is no row: on a terminal it is cut, elsewhere nothing is lost. */
-function fitLine({ isTTY, columns }: OutputStream, line: string): string {
-  const text = line.trimEnd();
-  const width = Math.max(columns ?? 80, 20);
-  return isTTY === true && text.length > width ? `${text.slice(0, width - 1)}…` : text;
 }

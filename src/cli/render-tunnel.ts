@@ -1,8 +1,7 @@
 import type { NodeStatus } from '../node/status-types.ts';
 import { duration } from './duration.ts';
-
-/** Rows of a table, its head first; the head alone means that there is nothing to show. */
-export type Rows = readonly (readonly string[])[];
+import { milliseconds } from './quantities.ts';
+import type { Rows } from './table.ts';
 
 /** A controller's tunnels: one row for each node that is connected, or was. */
 export function tunnelRows(status: NodeStatus, nowMs: number): Rows {
@@ -39,8 +38,4 @@ export function controllerRows(status: NodeStatus, nowMs: number): Rows {
       server.lastError ?? '',
     ]),
   ];
-}
-
-function milliseconds(value: number | undefined): string {
-  return value === undefined ? '' : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 }

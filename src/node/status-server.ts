@@ -83,7 +83,7 @@ function unreadable(why: string): UserError {
   return new UserError({
     what: 'read the status',
     why,
-    fix: 'look into the log of the controller',
+    fix: 'look into the log of mini-k8s on this machine',
   });
 }
 
@@ -93,7 +93,7 @@ function explain(error: Error, socketPath: string): Error {
     return new UserError({
       what: 'read the status',
       why: 'mini-k8s does not run on this machine',
-      fix: 'start it with: mini-k8s controller',
+      fix: 'start it with: mini-k8s controller, or: mini-k8s worker',
     });
   }
   if (code === 'EACCES') {

@@ -2,7 +2,7 @@ import type { ApiEndpointStatus } from '../api-endpoint/types.ts';
 import type { CertificateStatus } from '../pki/types.ts';
 import type { StackStatus } from '../stacks/types.ts';
 import type { ComponentStatus } from '../supervisor/types.ts';
-import type { TunnelAgentStatus, TunnelStatus } from '../tunnel/types.ts';
+import type { TunnelAgentStatus, TunnelNodeStatus, TunnelStatus } from '../tunnel/types.ts';
 import type { Readiness } from './cluster-readiness.ts';
 
 /** What `mini-k8s status -o json` prints. */
@@ -32,8 +32,16 @@ export interface NodeStatus {
   readonly stacks: readonly StackStatus[];
   readonly certificates: readonly CertificateStatus[];
   /** On controllers. */
-  readonly tunnel?: TunnelStatus;
+  readonly tunnel?: ControllerTunnelStatus;
   /** On workers: the tunnel's agent, and the balancer over the controllers. */
   readonly agent?: TunnelAgentStatus;
   readonly apiEndpoint?: ApiEndpointStatus;
+}
+
+/** What the tunnel knows, and where each node is. */
+export interface ControllerTunnelStatus extends Omit<TunnelStatus, 'nodes'> {
+  readonly nodes: readonly (TunnelNodeStatus & {
+    /** `main`, or one name for all nodes behind one address translation; left out while it is not known. */
+    readonly site?: string;
+  })[];
 }

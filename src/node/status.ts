@@ -12,9 +12,10 @@ import type { TunnelAgent } from '../tunnel/agent.ts';
 import type { TunnelServer } from '../tunnel/tunnel-server.ts';
 import { readClusterReadiness } from './cluster-readiness.ts';
 import { meminfoBytes } from './host-facts.ts';
+import type { KnownSites } from './known-sites.ts';
 import type { PreparedNode } from './prepare.ts';
 import { earliestStart, type StartTime } from './start-time.ts';
-import type { NodeStatus } from './status-types.ts';
+import type { ControllerTunnelStatus, NodeStatus } from './status-types.ts';
 
 export interface StatusSources {
   readonly node: PreparedNode;
@@ -25,6 +26,7 @@ export interface StatusSources {
   /** On controllers. */
   readonly deployer?: Deployer;
   readonly tunnel?: TunnelServer;
+  readonly sites?: KnownSites;
   /** On workers. */
   readonly agent?: TunnelAgent;
   readonly apiEndpoint?: ApiEndpoint;
@@ -75,10 +77,26 @@ export function statusReader(sources: StatusSources): () => Promise<NodeStatus> 
       addons: readiness.addons,
       stacks: sources.deployer?.status() ?? [],
       certificates,
-      ...(sources.tunnel === undefined ? {} : { tunnel: sources.tunnel.status() }),
+      ...(sources.tunnel === undefined
+        ? {}
+        : { tunnel: describeTunnel(sources.tunnel, sources.sites) }),
       ...(sources.agent === undefined ? {} : { agent: sources.agent.status() }),
       ...(sources.apiEndpoint === undefined ? {} : { apiEndpoint: sources.apiEndpoint.status() }),
     };
+  };
+}
+
+function describeTunnel(
+  tunnel: TunnelServer,
+  sites: KnownSites | undefined,
+): ControllerTunnelStatus {
+  const status = tunnel.status();
+  return {
+    ...status,
+    nodes: status.nodes.map((node) => {
+      const site = sites?.siteOf(node.nodeName)?.name;
+      return site === undefined ? node : { ...node, site };
+    }),
   };
 }
 

@@ -80,7 +80,7 @@ export async function superviseController(
       statusServer({
         socketPath: paths.statusSocket,
         clock,
-        readStatus: statusReader({ ...parts, node, components: () => supervisor.status() }),
+        readStatus: statusReader({ ...parts, node, sites, components: () => supervisor.status() }),
         renderMetrics: () => renderTunnelMetrics(tunnel.status(), metrics.read()),
       }),
     ],

@@ -77,7 +77,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
         exitCode: 1,
         stdout: '',
         stderr:
-          'error: Cannot read the status: mini-k8s does not run on this machine\nfix: start it with: mini-k8s controller\n',
+          'error: Cannot read the status: mini-k8s does not run on this machine\nfix: start it with: mini-k8s controller, or: mini-k8s worker\n',
       });
     });
 

@@ -8,6 +8,7 @@ import { ctrCommand, etcdctlCommand, kubectlCommand } from './passthrough.ts';
 import { resetCommand } from './reset.ts';
 import { statusCommand } from './status.ts';
 import { tokenCommand } from './token.ts';
+import { tunnelCommand } from './tunnel.ts';
 import { versionCommand } from './version.ts';
 import { workerCommand } from './worker.ts';
 
@@ -18,6 +19,7 @@ export const commands: readonly CommandSpec[] = [
   tokenCommand,
   nodeCommand,
   statusCommand,
+  tunnelCommand,
   doctorCommand,
   kubectlCommand,
   kubeconfigCommand,

@@ -95,6 +95,12 @@ export function describeStatus(cluster: () => Cluster): void {
       expect(text).toMatch(/expires first, in 36\d days/);
     });
 
+    test('tunnel status says that no worker is there, with exit code 0', async () => {
+      const report = await cluster().run(['tunnel', 'status', '-o', 'json']);
+      expect(JSON.parse(report)).toEqual({ node: 'everyday', role: 'controller', tunnels: [] });
+      expect(await cluster().run(['tunnel', 'status'])).toContain('mini-k8s token create');
+    });
+
     test('a format that is not there is refused, and the formats are named', async () => {
       const result = await cluster().mini(['status', '-o', 'xml']);
       expect(result).toMatchObject({ exitCode: 1, stdout: '' });

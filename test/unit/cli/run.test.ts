@@ -39,7 +39,7 @@ describe('run', () => {
     expect(stderr).toContain('mini-k8s --help');
   });
 
-  it.each([[[]], [['config']], [['kubeconfig']]])(
+  it.each([[[]], [['config']], [['kubeconfig']], [['tunnel']]])(
     'shows what there is where a command is missing: %j',
     async (args) => {
       const { exitCode, stderr } = await cli(...args);
