@@ -1,27 +1,30 @@
 import { rm } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
 import { errorCode, errorMessage, UserError } from '../base/errors.ts';
+import { expositionType } from '../base/exposition.ts';
 import type { Clock } from '../base/time.ts';
 import type { Component, Termination } from '../supervisor/types.ts';
-import { expositionType } from '../tunnel/render-exposition.ts';
 import type { NodeStatus } from './status-types.ts';
 
 export interface StatusServerOptions {
   readonly socketPath: string;
   readonly clock: Clock;
   readonly readStatus: () => Promise<NodeStatus>;
-  /** Prometheus' text of the tunnel; on controllers. */
-  readonly renderMetrics?: () => string;
+  /** Prometheus' text. */
+  readonly renderMetrics: () => string;
 }
 
-/** A component that answers `GET /status`, and `GET /metrics` on controllers, on a Unix socket that only root can open. */
+/**
+ * A component that answers `GET /status` and `GET /metrics` on a Unix socket that only root can open:
+ * `curl --unix-socket /run/mini-k8s/status.sock http://localhost/metrics`.
+ */
 export function statusServer(options: StatusServerOptions): Component {
   return {
     name: 'status',
     dependsOn: [],
     async start() {
       const server = createServer((incoming, outgoing) => {
-        if (incoming.method === 'GET' && incoming.url === '/metrics' && options.renderMetrics) {
+        if (incoming.method === 'GET' && incoming.url === '/metrics') {
           outgoing.writeHead(200, { 'content-type': expositionType }).end(options.renderMetrics());
           return;
         }

@@ -1,6 +1,8 @@
 import { createApiEndpoint } from '../api-endpoint/api-endpoint.ts';
 import { followApiServers } from '../api-endpoint/follow-endpoints.ts';
+import { apiEndpointFamilies } from '../api-endpoint/metrics.ts';
 import type { ApiEndpoint } from '../api-endpoint/types.ts';
+import { renderExposition } from '../base/exposition.ts';
 import type { ProxySettings } from '../base/proxy-settings.ts';
 import { untilAborted, waitFor } from '../base/time.ts';
 import { kubeletClientCertificate } from '../components/kubelet.ts';
@@ -89,6 +91,11 @@ export async function superviseWorker(
           agent: agent.agent,
           components: () => supervisor.status(),
         }),
+        renderMetrics: () =>
+          renderExposition([
+            ...agent.agent.metrics(),
+            ...apiEndpointFamilies(apiEndpoint.status()),
+          ]),
       }),
     ],
     clock: options.clock,

@@ -1,12 +1,15 @@
 import type { Duplex } from 'node:stream';
 import { errorMessage } from '../base/errors.ts';
+import type { MetricFamily } from '../base/exposition.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../base/time.ts';
 import type { Component, RunningComponent, Termination } from '../supervisor/types.ts';
 import type { AgentAllowList } from './agent-allow-list.ts';
 import { type AgentLink, startAgentLink } from './agent-link.ts';
+import { agentFamilies } from './agent-metrics.ts';
 import type { Dial } from './dial-target.ts';
 import { dialTcp } from './dial-tcp.ts';
+import { createDialTimes, type DialTimes } from './dial-times.ts';
 import { serveAgentStream } from './serve-agent-stream.ts';
 import type { ByteStream, TunnelAgentStatus, TunnelRefusal } from './types.ts';
 import { type CountedWindowBudget, createWindowBudget } from './window-budget.ts';
@@ -41,6 +44,8 @@ export interface TunnelAgent extends Component {
   /** The controllers from now on; sessions to those that stay are left alone. */
   setControllers(addresses: readonly string[]): void;
   status(): TunnelAgentStatus;
+  /** For Prometheus. */
+  metrics(): MetricFamily[];
 }
 
 const defaultBudgetBytes = 64 * 1024 * 1024;
@@ -54,6 +59,7 @@ const repeatAfterMs = 60_000;
 interface Agent {
   readonly options: TunnelAgentOptions;
   readonly budget: CountedWindowBudget;
+  readonly dials: DialTimes;
   /** By address; empty while it does not run. */
   readonly links: Map<string, AgentLink>;
   addresses: readonly string[];
@@ -68,6 +74,7 @@ export function createTunnelAgent(options: TunnelAgentOptions): TunnelAgent {
   const agent: Agent = {
     options,
     budget: options.budget ?? createWindowBudget(defaultBudgetBytes),
+    dials: createDialTimes(() => performance.now()),
     links: new Map(),
     addresses: options.controllers,
     isRunning: false,
@@ -84,12 +91,17 @@ export function createTunnelAgent(options: TunnelAgentOptions): TunnelAgent {
       agent.addresses = addresses;
       if (agent.isRunning) connectAll(agent);
     },
-    status: () => ({
-      controllers: [...agent.links.values()].map((link) => link.status()),
-      acceptedStreams: agent.accepted,
-      refusedStreams: agent.refused,
-      ...(agent.lastRefusal === undefined ? {} : { lastRefusal: agent.lastRefusal }),
-    }),
+    status: () => readStatus(agent),
+    metrics: () => agentFamilies(readStatus(agent), agent.dials.read()),
+  };
+}
+
+function readStatus(agent: Agent): TunnelAgentStatus {
+  return {
+    controllers: [...agent.links.values()].map((link) => link.status()),
+    acceptedStreams: agent.accepted,
+    refusedStreams: agent.refused,
+    ...(agent.lastRefusal === undefined ? {} : { lastRefusal: agent.lastRefusal }),
   };
 }
 
@@ -166,6 +178,7 @@ function serve(agent: Agent, stream: ByteStream): void {
   void serveAgentStream(stream, {
     allowList: options.allowList,
     dial: options.dial ?? dialTcp,
+    dials: agent.dials,
     headerMs,
     dialMs: options.dialMs ?? defaultDialMs,
     onAccepted: () => {

@@ -105,7 +105,7 @@ async function reach(
   client.once('close', onClose);
   if (client.destroyed) onClose();
   const stopProbing = probeClosed(client, clientGoneProbeMs);
-  const finishDial = context.metrics.startDial();
+  const finishDial = context.metrics.startDial(decision.type === 'dial' ? 'local' : 'agent');
   const leftMs = Math.max(0, timeouts.answerMs - (performance.now() - context.acceptedAt));
   const dial = (): Promise<DialOutcome> | DialOutcome => {
     if (decision.type === 'dial') {

@@ -1,14 +1,12 @@
+import { type MetricFamily, renderExposition } from '../base/exposition.ts';
 import type { DialFailure } from './dial-target.ts';
-import { type MetricFamily, renderExposition } from './render-exposition.ts';
+import { createDialTimes, type DialCounters, dialFailureFamily, dialFamily } from './dial-times.ts';
 import type { TunnelStatus } from './types.ts';
-
-/** kube-apiserver's buckets for the same thing, seconds: both can be laid over each other. */
-const dialBuckets = [0.005, 0.025, 0.1, 0.5, 2.5, 12.5] as const;
 
 /** What happened, as counters. Everything that is a state is read from `TunnelStatus` instead. */
 export interface TunnelMetrics {
-  /** A dial began; the returned function is called once, when it is over. */
-  startDial(): (failure?: DialFailure) => void;
+  /** This process dials, or asks an agent to; the returned function is called once, when it is over. */
+  startDial(kind: 'local' | 'agent'): (failure?: DialFailure) => void;
   countRouting(rule: string): void;
   /** A session of a node that had one before; `reason`: why the one before ended. */
   countReconnect(reason: string): void;
@@ -19,12 +17,7 @@ export interface TunnelMetrics {
 }
 
 export interface TunnelCounters {
-  readonly pendingDials: number;
-  /** Dials that took at most the bucket's seconds, each bucket with those before it. */
-  readonly dialBuckets: readonly { readonly le: number; readonly count: number }[];
-  readonly dialCount: number;
-  readonly dialSeconds: number;
-  readonly dialFailures: ReadonlyMap<string, number>;
+  readonly dials: DialCounters;
   readonly routing: ReadonlyMap<string, number>;
   readonly reconnects: ReadonlyMap<string, number>;
   readonly duplicateSessions: number;
@@ -33,43 +26,22 @@ export interface TunnelCounters {
 
 /** `monotonicMs`: a clock that only goes forward. */
 export function createTunnelMetrics(monotonicMs: () => number): TunnelMetrics {
-  const counts = dialBuckets.map(() => 0);
-  const maps = {
-    dialFailures: new Map<string, number>(),
-    routing: new Map<string, number>(),
-    reconnects: new Map<string, number>(),
-  };
-  const totals = { pendingDials: 0, dialCount: 0, dialSeconds: 0 };
+  const dials = createDialTimes(monotonicMs);
+  const routing = new Map<string, number>();
+  const reconnects = new Map<string, number>();
   let duplicateSessions = 0;
   let stalledStreams = 0;
-  const observe = (seconds: number) => {
-    totals.dialCount += 1;
-    totals.dialSeconds += seconds;
-    for (const [i, le] of dialBuckets.entries())
-      if (seconds <= le) counts[i] = (counts[i] ?? 0) + 1;
-  };
   return {
-    startDial: () => {
-      const startedAt = monotonicMs();
-      totals.pendingDials += 1;
-      return (failure) => {
-        totals.pendingDials -= 1;
-        if (failure === undefined) observe((monotonicMs() - startedAt) / 1000);
-        else increment(maps.dialFailures, failure);
-      };
-    },
-    countRouting: (rule) => increment(maps.routing, rule),
-    countReconnect: (reason) => increment(maps.reconnects, reason),
+    startDial: dials.start,
+    countRouting: (rule) => increment(routing, rule),
+    countReconnect: (reason) => increment(reconnects, reason),
     countDuplicate: () => {
       duplicateSessions += 1;
     },
     countStalledStream: () => {
       stalledStreams += 1;
     },
-    read: () => ({
-      ...{ ...totals, ...maps, duplicateSessions, stalledStreams },
-      dialBuckets: dialBuckets.map((le, i) => ({ le, count: counts[i] ?? 0 })),
-    }),
+    read: () => ({ dials: dials.read(), routing, reconnects, duplicateSessions, stalledStreams }),
   };
 }
 
@@ -90,23 +62,9 @@ function serverFamilies(status: TunnelStatus, counters: TunnelCounters): MetricF
   return [
     gauge('ready_backends', 'Nodes whose agent is connected.', connected),
     gauge('established_connections', 'Open connections of kube-apiserver.', status.activeStreams),
-    gauge('pending_dials', 'Dials that have no outcome yet.', counters.pendingDials),
-    {
-      name: name('dial_duration_seconds'),
-      help: 'Time of successful dials.',
-      type: 'histogram',
-      samples: [
-        ...counters.dialBuckets.map(({ le, count }) => ({
-          suffix: '_bucket',
-          labels: { le: String(le) },
-          value: count,
-        })),
-        { suffix: '_bucket', labels: { le: '+Inf' }, value: counters.dialCount },
-        { suffix: '_sum', value: counters.dialSeconds },
-        { suffix: '_count', value: counters.dialCount },
-      ],
-    },
-    labelled('dial_failure_count', 'Dials that failed.', 'reason', counters.dialFailures),
+    gauge('pending_dials', 'Dials that have no outcome yet.', counters.dials.pending),
+    dialFamily(name('dial_duration_seconds'), counters.dials),
+    dialFailureFamily(name('dial_failure_count'), counters.dials),
     labelled('routing_decisions_total', 'Routing decisions.', 'rule', counters.routing),
     labelled('reconnects_total', 'Sessions after the first.', 'reason', counters.reconnects),
     counter(
@@ -114,6 +72,7 @@ function serverFamilies(status: TunnelStatus, counters: TunnelCounters): MetricF
       'Sessions of nodes that had a living one.',
       counters.duplicateSessions,
     ),
+    gauge('stalled_streams', 'Streams that nobody has read for 10 s.', status.stalledStreams),
     counter(
       'stalled_streams_closed_total',
       'Streams closed because nobody read them.',

@@ -1,6 +1,7 @@
 import { type AgentAllowList, checkAllowed } from './agent-allow-list.ts';
 import { renderTarget } from './connect-request.ts';
 import { type Dial, dialTarget } from './dial-target.ts';
+import type { DialTimes } from './dial-times.ts';
 import { readConnectRequest } from './read-connect-request.ts';
 import { relay } from './relay.ts';
 import { sendEstablished, sendRefusal } from './send-answer.ts';
@@ -11,6 +12,7 @@ export interface ServeContext {
   readonly dial: Dial;
   readonly headerMs: number;
   readonly dialMs: number;
+  readonly dials: DialTimes;
   readonly onAccepted: () => void;
   /** `target` is empty when the request was unreadable. */
   readonly onRefused: (target: string, refusal: Refusal) => void;
@@ -43,11 +45,13 @@ export async function serveAgentStream(stream: ByteStream, context: ServeContext
   const onClose = () => controllerGone.abort();
   stream.once('close', onClose);
   if (stream.destroyed) onClose();
+  const finishDial = context.dials.start('local');
   const outcome = await dialTarget(decision, {
     dial: context.dial,
     timeoutMs: context.dialMs,
     signal: controllerGone.signal,
   });
+  finishDial(outcome.type === 'failed' ? outcome.failure : undefined);
   stream.off('close', onClose);
   if (outcome.type === 'failed') {
     if (!stream.destroyed) refuse(name, outcome.refusal);

@@ -47,6 +47,8 @@ export interface TunnelSessions {
   drain(): void;
   /** Ends everything now. */
   close(): void;
+  /** Streams whose bytes nobody has read for 10 s. */
+  stalledStreams(): number;
   /** By node name; connected ones and those that were, as far as they are remembered. */
   status(): readonly TunnelNodeStatus[];
 }
@@ -100,6 +102,7 @@ export function createTunnelSessions(options: TunnelSessionsOptions): TunnelSess
       for (const { carrier } of allSessions(ledger)) carrier.destroy('this controller stops');
       stalls.stop();
     },
+    stalledStreams: () => stalls.stalled(),
     status: () => {
       const at = { now: options.clock.now(), monotonicMs: performance.now() };
       return [...ledger.nodes.values()]

@@ -15,6 +15,8 @@ export interface StallWatch {
   add(stream: YamuxStream): void;
   /** Looks now; it looks by itself at intervals while there are streams. */
   sweep(): void;
+  /** How many have bytes that nobody has read for 10 s. */
+  stalled(): number;
   /** How many are watched. */
   readonly size: number;
   stop(): void;
@@ -51,11 +53,25 @@ export function createStallWatch(options: StallWatchOptions): StallWatch {
       });
     },
     sweep,
+    stalled: () =>
+      [...streams].filter((entry) => isStalled(entry, options.monotonicMs() - stalledWhenFullMs))
+        .length,
     get size() {
       return streams.size;
     },
     stop,
   };
+}
+
+/** Nobody has read anything of it since then, and something waits. */
+function isStalled(
+  [stream, { readBytes, sinceMs }]: [YamuxStream, Progress],
+  sinceLatestMs: number,
+) {
+  const isWaiting = stream.unreadBytes > 0;
+  return (
+    isWaiting && stream.bytesRead - stream.unreadBytes === readBytes && sinceMs <= sinceLatestMs
+  );
 }
 
 /** The longest stalled go first, until the rest is within the limit. */
@@ -64,9 +80,8 @@ function closeStalled(streams: Map<YamuxStream, Progress>, options: StallWatchOp
   let unread = 0;
   for (const [stream, progress] of streams) {
     unread += stream.unreadBytes;
-    const readBytes = stream.bytesRead - stream.unreadBytes;
-    if (readBytes === progress.readBytes && stream.unreadBytes > 0) continue;
-    progress.readBytes = readBytes;
+    if (isStalled([stream, progress], now)) continue;
+    progress.readBytes = stream.bytesRead - stream.unreadBytes;
     progress.sinceMs = now;
   }
   if (unread <= options.limitBytes) return;

@@ -227,6 +227,7 @@ function readStatus(options: TunnelServerOptions, ledger: Ledger): TunnelStatus 
   return {
     isListening: ledger.server !== undefined,
     activeStreams: ledger.streams.size,
+    stalledStreams: options.sessions?.stalledStreams() ?? 0,
     acceptedStreams: ledger.accepted,
     refusedStreams: ledger.refused,
     bytesToTargets,

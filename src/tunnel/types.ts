@@ -72,6 +72,8 @@ export interface TunnelStatus {
   readonly isListening: boolean;
   /** Connections from kube-apiserver that are open now, those still being answered included. */
   readonly activeStreams: number;
+  /** Streams to nodes that have bytes waiting which nobody has read for 10 s. */
+  readonly stalledStreams: number;
   /** Streams that were answered with 200. */
   readonly acceptedStreams: number;
   /** Requests that were answered with anything else. */

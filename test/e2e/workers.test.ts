@@ -123,6 +123,27 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       },
     );
 
+    test('tunnel status and the metrics show both ends of each tunnel', async () => {
+      const { tunnels } = JSON.parse(await cluster.run(['tunnel', 'status', '-o', 'json']));
+      const rows = names.map((peer, index) => ({
+        ...{ peer, isConnected: true, site: `nat-${sites[index]?.publicAddress}` },
+        remoteAddress: sites[index]?.publicAddress,
+      }));
+      expect(tunnels).toMatchObject(rows);
+      expect(await readMetrics(controller)).toMatch(
+        /^mini_k8s_tunnel_bytes_total\{node="edge-b",direction="from_node"\} [1-9]\d*$/m,
+      );
+      for (const { node } of workers) {
+        const own = JSON.parse(
+          await node.run([nodePaths.executable, 'tunnel', 'status', '-o', 'json']),
+        );
+        const peer = `${controller.address}:9443`;
+        expect(own).toMatchObject({ node: node.name, role: 'worker', tunnels: [{ peer }] });
+        const ways = /^mini_k8s_tunnel_agent_bytes_total\{.*direction="to_controller"\} [1-9]\d*$/m;
+        expect(await readMetrics(node)).toMatch(ways);
+      }
+    });
+
     test('the token is nowhere once the node is a member', async () => {
       for (const [index, node] of nodes.entries()) {
         const { stdout } = await node.exec([
@@ -200,6 +221,12 @@ function staticPod() {
   ];
   const pod = testPod({ name: 'beacon', namespace: 'kube-system', command });
   return { ...pod, spec: { ...pod.spec, hostNetwork: true } };
+}
+
+/** As an operator's one line does. */
+function readMetrics(node: TestNode): Promise<string> {
+  const socket = '/run/mini-k8s/status.sock';
+  return node.run(['curl', '-sS', '--unix-socket', socket, 'http://localhost/metrics']);
 }
 
 /** The static pod's web server, asked on the node itself. */

@@ -48,7 +48,7 @@ it('case 1: SIGKILL of an agent ends its streams and its pending dials within a 
   // Stopped, it answers no dial; then it is killed with the dial pending.
   child.kill('SIGSTOP');
   const pending = await rig.open(controller.socketPath, connectTo(pod, silent.port));
-  await until('the dial', () => controller.metrics.read().pendingDials === 1);
+  await until('the dial', () => controller.metrics.read().dials.pending === 1);
   const startedAt = performance.now();
   child.kill('SIGKILL');
   await until('the ends', () => pending.hasEnded && (client.hasEnded || client.socket.destroyed));

@@ -195,13 +195,13 @@ describe('an agent', () => {
     });
     const client = await rig.open(controller.socketPath, connectTo(pod, 80));
     await until('the dial', () => dialled.length === 1);
-    expect(controller.metrics.read().pendingDials).toBe(1);
+    expect(controller.metrics.read().dials.pending).toBe(1);
     client.socket.destroy();
     await until('the dial to be given up', () => dialled[0]?.destroyed === true);
     await untilNoStream(controller);
-    expect(controller.metrics.read()).toMatchObject({
-      pendingDials: 0,
-      dialFailures: new Map([['client-gone', 1]]),
+    expect(controller.metrics.read().dials).toMatchObject({
+      pending: 0,
+      series: [{ kind: 'agent', result: 'client-gone', count: 1 }],
     });
     expect(controller.sessions.isConnected('edge-1')).toBe(true);
   });

@@ -81,6 +81,7 @@ const status: NodeStatus = {
   tunnel: {
     isListening: true,
     activeStreams: 0,
+    stalledStreams: 0,
     acceptedStreams: 0,
     refusedStreams: 0,
     bytesToTargets: 0,

@@ -16,7 +16,7 @@ describe('tunnelReport', () => {
   it('has a row for each node on a controller, whether it is connected or not', () => {
     const tunnel: NonNullable<NodeStatus['tunnel']> = {
       isListening: true,
-      ...{ activeStreams: 0, acceptedStreams: 0, refusedStreams: 0 },
+      ...{ activeStreams: 0, stalledStreams: 0, acceptedStreams: 0, refusedStreams: 0 },
       ...{ bytesToTargets: 0, bytesFromTargets: 0 },
       nodes: [
         {

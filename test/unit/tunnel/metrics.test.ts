@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { renderExposition } from '../../../src/base/exposition.ts';
 import { createTunnelMetrics, renderTunnelMetrics } from '../../../src/tunnel/metrics.ts';
-import { renderExposition } from '../../../src/tunnel/render-exposition.ts';
 import type { TunnelStatus } from '../../../src/tunnel/types.ts';
 
 const status: TunnelStatus = {
   isListening: true,
   activeStreams: 3,
+  stalledStreams: 1,
   acceptedStreams: 5,
   refusedStreams: 1,
   bytesToTargets: 10,
@@ -40,12 +41,12 @@ describe('renderTunnelMetrics', () => {
   it('shows counters, a histogram and states of nodes', () => {
     let now = 0;
     const metrics = createTunnelMetrics(() => now);
-    const quick = metrics.startDial();
+    const quick = metrics.startDial('local');
     now = 20;
     quick();
-    const slow = metrics.startDial();
-    const failing = metrics.startDial();
-    metrics.startDial();
+    const slow = metrics.startDial('agent');
+    const failing = metrics.startDial('agent');
+    metrics.startDial('agent');
     now = 320;
     slow();
     failing('no-session');
@@ -61,16 +62,18 @@ describe('renderTunnelMetrics', () => {
         'mini_k8s_tunnel_established_connections 3',
         'mini_k8s_tunnel_pending_dials 1',
         '# TYPE mini_k8s_tunnel_dial_duration_seconds histogram',
-        'mini_k8s_tunnel_dial_duration_seconds_bucket{le="0.005"} 0',
-        'mini_k8s_tunnel_dial_duration_seconds_bucket{le="0.025"} 1',
-        'mini_k8s_tunnel_dial_duration_seconds_bucket{le="0.5"} 2',
-        'mini_k8s_tunnel_dial_duration_seconds_bucket{le="+Inf"} 2',
-        'mini_k8s_tunnel_dial_duration_seconds_sum 0.32',
-        'mini_k8s_tunnel_dial_duration_seconds_count 2',
+        'mini_k8s_tunnel_dial_duration_seconds_bucket{kind="local",result="ok",le="0.005"} 0',
+        'mini_k8s_tunnel_dial_duration_seconds_bucket{kind="local",result="ok",le="0.025"} 1',
+        'mini_k8s_tunnel_dial_duration_seconds_bucket{kind="agent",result="ok",le="0.1"} 0',
+        'mini_k8s_tunnel_dial_duration_seconds_bucket{kind="agent",result="ok",le="0.5"} 1',
+        'mini_k8s_tunnel_dial_duration_seconds_bucket{kind="agent",result="ok",le="+Inf"} 1',
+        'mini_k8s_tunnel_dial_duration_seconds_sum{kind="agent",result="ok"} 0.3',
+        'mini_k8s_tunnel_dial_duration_seconds_count{kind="agent",result="no-session"} 1',
         'mini_k8s_tunnel_dial_failure_count{reason="no-session"} 1',
         'mini_k8s_tunnel_routing_decisions_total{rule="node-name"} 2',
         'mini_k8s_tunnel_reconnects_total{reason="timeout"} 1',
         'mini_k8s_tunnel_duplicate_sessions_total 1',
+        'mini_k8s_tunnel_stalled_streams 1',
         'mini_k8s_tunnel_stalled_streams_closed_total 1',
         'mini_k8s_tunnel_bytes_total{node="edge-1",direction="from_node"} 2000',
         'mini_k8s_tunnel_bytes_total{node="edge-2",direction="to_node"} 7',

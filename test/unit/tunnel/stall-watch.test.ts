@@ -87,3 +87,19 @@ it('waits seconds only when twice the limit is used', () => {
   expect(at(11_000)).toBe(1);
   watch.stop();
 });
+
+it('knows how many nobody has read for 10 s, whatever the limit', () => {
+  const { watch, add, at } = watchWith(1_000_000);
+  const stalled = add(100);
+  const slow = add(100);
+  add(0);
+  at(0);
+  slow.read(10);
+  at(9_000);
+  expect(watch.stalled()).toBe(0);
+  at(10_000);
+  expect(watch.stalled()).toBe(1);
+  stalled.read(1);
+  expect(watch.stalled()).toBe(0);
+  watch.stop();
+});
