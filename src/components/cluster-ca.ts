@@ -17,5 +17,8 @@ export function planClusterCa(context: PlanContext): ComponentPlan {
     clientCertFile: kubeletClientCertificate(context.paths),
     arch: context.host.arch,
   });
-  return { files: [{ path, content: membership.ca, mode: 0o644, uid: 0, gid: 0 }, ...mirrors] };
+  return {
+    files: [{ path, content: membership.ca, mode: 0o644, uid: 0, gid: 0 }],
+    memberFiles: mirrors,
+  };
 }

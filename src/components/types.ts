@@ -41,6 +41,8 @@ export interface ComponentPlan {
   readonly keyPairs?: readonly KeyPairSpec[];
   readonly secrets?: readonly SecretSpec[];
   readonly files?: readonly FileSpec[];
+  /** On workers: files that name the kubelet's certificate, and do harm while there is none. */
+  readonly memberFiles?: readonly FileSpec[];
   /** Directories that must exist, with mode and owner. */
   readonly directories?: readonly DirectorySpec[];
   readonly process?: ProcessSpec;

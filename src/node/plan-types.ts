@@ -18,6 +18,8 @@ export interface WorkerPlan {
   readonly kubeletPort: number;
   /** Address of the API inside the cluster: what pods know it by. */
   readonly apiServiceAddress: string;
+  /** Written when the kubelet has its certificate, and away while it has none. */
+  readonly memberFiles: readonly FileSpec[];
 }
 
 /**

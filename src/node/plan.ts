@@ -64,6 +64,7 @@ export function planWorker(options: WorkerPlanOptions): NodePlan {
       gateways: membership.gateways,
       kubeletPort: ports.kubelet,
       apiServiceAddress: nthAddress(serviceNetwork(context), 1),
+      memberFiles: mergeFiles(parts.flatMap((part) => part.memberFiles ?? [])),
     },
     stacks: [],
   };

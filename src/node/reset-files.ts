@@ -2,6 +2,7 @@ import { lstat, readdir, rm, rmdir } from 'node:fs/promises';
 import { componentMembers } from '../artifacts/catalog.ts';
 import { errorCode, UserError } from '../base/errors.ts';
 import { readTextIfExists } from '../base/files.ts';
+import { registriesDir } from '../components/containerd-registries.ts';
 import type { Paths } from '../config/paths.ts';
 import { mountsBelow, unmountMounts } from '../host/mounts.ts';
 
@@ -16,6 +17,8 @@ export async function removeNodeFiles(paths: Paths): Promise<string[]> {
     `${paths.cniConfDir}/10-kuberouter.conflist`,
     '/var/lib/cni/networks/kubernetes',
     ...(await entriesOf(cniCache, /^(cni-loopback|kubernetes)-/)),
+    // Left there, a later controller's containerd would ask the old cluster, without a certificate, and pull nothing.
+    `${registriesDir}/_default/hosts.toml`,
     '/run/containerd/runc/k8s.io',
     '/var/log/pods',
     '/var/log/containers',
@@ -44,6 +47,7 @@ function sharedDirectories(paths: Paths): readonly string[] {
   return [
     ...[paths.cniConfDir, '/etc/cni', paths.cniBinDir, '/opt/cni'],
     ...['/var/lib/cni/results', '/var/lib/cni/networks', '/var/lib/cni'],
+    ...[`${registriesDir}/_default`, registriesDir],
     ...['/run/containerd/runc', '/run/containerd/s', '/run/containerd', '/run/netns'],
     paths.dataDir,
     '/usr/libexec/kubernetes/kubelet-plugins/volume/exec',

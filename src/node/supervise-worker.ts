@@ -4,7 +4,7 @@ import { apiEndpointFamilies } from '../api-endpoint/metrics.ts';
 import type { ApiEndpoint } from '../api-endpoint/types.ts';
 import { renderExposition } from '../base/exposition.ts';
 import type { ProxySettings } from '../base/proxy-settings.ts';
-import { untilAborted, waitFor } from '../base/time.ts';
+import { untilAborted } from '../base/time.ts';
 import { kubeletClientCertificate } from '../components/kubelet.ts';
 import { membershipComponent, pkiFiles } from '../components/layout.ts';
 import type { JoinDocument } from '../join/types.ts';
@@ -12,11 +12,11 @@ import { createKubeClient } from '../kube-client/client.ts';
 import type { KubeClient } from '../kube-client/types.ts';
 import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
 import type { Component } from '../supervisor/types.ts';
-import { imagesComponent, oneShotComponent, processComponents } from './components.ts';
+import { imagesComponent, processComponents } from './components.ts';
 import type { NodeEvent } from './events.ts';
 import { outputLevel } from './log-threshold.ts';
 import { loopComponent } from './loop-component.ts';
-import { forgetToken, hasKubeletCertificate } from './membership.ts';
+import { membershipWatch } from './membership-watch.ts';
 import type { WorkerPlan } from './plan-types.ts';
 import type { PreparedNode } from './prepare.ts';
 import { keepDocument } from './refresh-document.ts';
@@ -79,7 +79,7 @@ export async function superviseWorker(
       apiEndpoint,
       ...processComponents(engines),
       imagesComponent(engines, ['containerd']),
-      membership(parts),
+      membershipWatch({ ...parts, paths }),
       ...agent.components,
       apiServersLoop(parts),
       keepDocument({ ...parts, agent: agent.agent }),
@@ -128,26 +128,6 @@ function balancer(
     proxy,
     clock,
     logger,
-  });
-}
-
-const certificatePollMs = 250;
-
-/** Ready when the kubelet has its certificate; the token is taken away then. */
-function membership({ node, clock }: WorkerParts): Component {
-  return oneShotComponent({
-    name: membershipComponent,
-    dependsOn: [],
-    clock,
-    run: async (signal) => {
-      await waitFor(() => hasKubeletCertificate(node.paths), {
-        subject: "the kubelet's certificate",
-        timeoutMs: 2 ** 31 - 1,
-        intervalMs: certificatePollMs,
-        signal,
-      });
-      await forgetToken(node.paths);
-    },
   });
 }
 

@@ -65,6 +65,13 @@ describe('planWorker', () => {
     expect(flagsOf(await planFor(), 'kubelet').has(flag)).toBe(false);
   });
 
+  it('keeps the mirrors, which name its certificate, apart from what is written before it has one', async () => {
+    const plan = await planFor({ hasCertificate: false });
+    const mirrors = '/etc/mini-k8s/registries/_default/hosts.toml';
+    expect(plan.worker?.memberFiles.map(({ path }) => path)).toEqual([mirrors]);
+    expect(plan.files.map(({ path }) => path)).not.toContain(mirrors);
+  });
+
   it('gives kube-proxy the identity of the node', async () => {
     expect(jsonFile(await planFor(), 'kube-proxy.json')).toMatchObject({
       clientConnection: { kubeconfig: '/var/lib/mini-k8s/etc/kubelet.kubeconfig' },
