@@ -4,17 +4,14 @@ import { listOffered } from '../artifacts/registry-offer.ts';
 import { createRegistryRoute } from '../artifacts/registry-route.ts';
 import { openStore } from '../artifacts/store.ts';
 import { readTextIfExists } from '../base/files.ts';
-import type { Peer } from '../base/http-route.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../base/time.ts';
 import { pair, pkiFiles } from '../components/layout.ts';
 import { createGateway, type Gateway } from '../gateway/gateway.ts';
 import { createMetricsProxy } from '../gateway/metrics-proxy.ts';
-import { createTokenCheck, type TokenCheck } from '../join/check-token.ts';
-import { createJoinRecords, type JoinRecords } from '../join/join-records.ts';
-import { JoinRefusal } from '../join/join-refusal.ts';
+import { createTokenCheck } from '../join/check-token.ts';
+import { createJoinRecords } from '../join/join-records.ts';
 import { createJoinRoute } from '../join/join-server.ts';
-import { nodeNameOf } from '../join/node-name.ts';
 import type { JoinDocument, JoinRequest, NodeSite } from '../join/types.ts';
 import type { KubeClient, KubeObject } from '../kube-client/types.ts';
 import { readSecret } from '../pki/ensure-secret.ts';
@@ -23,6 +20,7 @@ import type { TunnelSessions } from '../tunnel/sessions.ts';
 import type { TunnelServer } from '../tunnel/tunnel-server.ts';
 import type { KnownSites } from './known-sites.ts';
 import type { PreparedNode } from './prepare.ts';
+import { createRegistryAccess } from './registry-access.ts';
 import { passwordOf } from './stack-secrets.ts';
 
 export interface ControllerGatewayOptions {
@@ -43,6 +41,8 @@ export async function controllerGateway(options: ControllerGatewayOptions): Prom
   const store = await openStore(paths.storeDir);
   const tokens = createTokenCheck({ client, clock });
   const records = createJoinRecords(client);
+  const monotonicMs = () => performance.now();
+  const mayRead = createRegistryAccess({ tokens, records, monotonicMs });
   const password = plan.pki.secrets.find(({ name }) => name === metricsProxyPassword);
   const proxy =
     password === undefined
@@ -71,7 +71,7 @@ export async function controllerGateway(options: ControllerGatewayOptions): Prom
       createRegistryRoute({
         store,
         authorize: (request, peer) =>
-          mayRead({ tokens, records }, { authorization: request.headers.authorization, peer }),
+          mayRead({ authorization: request.headers.authorization, peer }),
         logger,
       }),
     ],
@@ -80,24 +80,6 @@ export async function controllerGateway(options: ControllerGatewayOptions): Prom
     logger,
     clock,
   });
-}
-
-/** Whoever has a token that holds, or the certificate of a node that was not removed. */
-async function mayRead(
-  { tokens, records }: { readonly tokens: TokenCheck; readonly records: JoinRecords },
-  asking: { readonly authorization: string | undefined; readonly peer: Peer },
-): Promise<boolean> {
-  const { peer, authorization } = asking;
-  const nodeName = peer.certificate === undefined ? undefined : nodeNameOf(peer.certificate);
-  if (nodeName !== undefined) return (await records.get(nodeName))?.removedAt === undefined;
-  if (authorization === undefined) return false;
-  try {
-    await tokens.check({ authorization, remoteAddress: peer.remoteAddress });
-    return true;
-  } catch (error) {
-    if (error instanceof JoinRefusal) return false;
-    throw error;
-  }
 }
 
 async function isAlive(
