@@ -1,4 +1,3 @@
-import { createControllerSource } from '../artifacts/controller-source.ts';
 import type { ControllerCredentials } from '../artifacts/controller-source-http.ts';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
@@ -36,6 +35,7 @@ import { describeMachine, gatewayClient } from './refresh-document.ts';
 import { runGuarded, runUnderLock, type StartOptions } from './start.ts';
 import { startTime } from './start-time.ts';
 import { superviseWorker } from './supervise-worker.ts';
+import { workerSource } from './worker-source.ts';
 
 export interface WorkerOptions extends StartOptions, WorkerSettings {
   /** A join token's text. Not needed, and not used, by a node that is a member already. */
@@ -71,15 +71,11 @@ async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise
       ...options,
       paths: node.paths,
       signal,
-      moreSources: (source) => [
-        createControllerSource({
-          ...source,
-          controllers: document.gateways,
-          ca: document.ca,
-          credentials: member.credentials,
-          dial: gatewayClient({ proxy, clock: options.clock }).dial,
-          offered: document.artifacts,
-          clock: options.clock,
+      moreSources: (parts) => [
+        workerSource({
+          ...{ ...options, ...parts, ...member, proxy },
+          request: () => describeMachine({ host: node.host, plan: node.plan }, options.version),
+          keep: (stored) => writeMembership(node.paths, stored),
           random: Math.random,
         }),
       ],
@@ -91,6 +87,8 @@ async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise
 
 interface Member {
   readonly stored: StoredMembership;
+  /** The document has just come. */
+  readonly isFresh: boolean;
   /** By which the controllers know this machine until it has its certificate, and after. */
   readonly credentials: ControllerCredentials;
 }
@@ -119,12 +117,14 @@ async function ensureMembership(
   const stored = await readMembership(paths);
   if (stored !== undefined && (await hasKubeletCertificate(paths))) {
     const isUsable = joinToken === undefined || !(await needsFreshToken(machine, stored, options));
-    if (isUsable) return { stored, credentials: certificateCredentials(machine) };
+    if (isUsable) {
+      return { stored, isFresh: false, credentials: certificateCredentials(machine) };
+    }
   }
   const kept = stored === undefined ? undefined : await readKeptToken(paths);
   if (joinToken === undefined && stored !== undefined && kept !== undefined) {
     // Ended between its join and its certificate: the token is still there for the one request.
-    return { stored, credentials: { kind: 'token', token: kept } };
+    return { stored, isFresh: false, credentials: { kind: 'token', token: kept } };
   }
   if (joinToken === undefined) throw tokenNeeded(stored);
   return join(machine, { ...options, joinToken }, signal);
@@ -168,7 +168,7 @@ async function join(
     await writeMembership(paths, stored);
     onEvent({ type: 'step-finished', step, elapsedMs: elapsedMs() });
     const token = `${joinToken.id}.${joinToken.secret}`;
-    return { stored, credentials: { kind: 'token', token } };
+    return { stored, isFresh: true, credentials: { kind: 'token', token } };
   } catch (error) {
     onEvent({ type: 'step-failed', step, elapsedMs: elapsedMs() });
     throw error;
