@@ -9,11 +9,18 @@ export interface Bundle {
   readonly packages: readonly string[];
 }
 
-/** Bundles `src/main.ts` with everything it imports. The same input gives the same bytes, in any directory. */
-export async function bundleProgram(root: string, version: string): Promise<Bundle> {
+/**
+ * Bundles a program with everything it imports. The same input gives the same bytes, in any directory.
+ * @param entry below the root; `src/main.ts` unless given.
+ */
+export async function bundleProgram(
+  root: string,
+  version: string,
+  entry = 'src/main.ts',
+): Promise<Bundle> {
   const result = await build({
     absWorkingDir: root,
-    entryPoints: ['src/main.ts'],
+    entryPoints: [entry],
     outfile: 'mini-k8s.cjs',
     write: false,
     metafile: true,
