@@ -1,13 +1,15 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { run } from '../../../src/cli/run.ts';
 import { checkConnectivity, type DoctorOptions } from '../../../src/node/doctor.ts';
 import type { DoctorReport } from '../../../src/node/doctor-types.ts';
+import { fakeContext } from '../../support/fake-stream.ts';
 import { startHttpProxy } from '../../support/http-proxy.ts';
 import { createTestAuthority, type TestAuthority } from '../../support/tls-authority.ts';
 
@@ -100,6 +102,22 @@ const states = (report: DoctorReport, address: string) =>
 const find = (report: DoctorReport, check: string) =>
   report.checks.find((found) => found.check === check);
 
+/** A server without TLS; the connections that it leaves open end with the test. */
+async function listenTcp(serveSocket: (socket: Socket) => void): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    serveSocket(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
 async function unusedPort(): Promise<number> {
   const server = createTcpServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -143,6 +161,60 @@ test('a port that is closed, and what answers beside it', async () => {
   expect(states(report, closed)).toEqual(['tcp fail']);
   expect(find(report, 'tcp')?.why).toBe(`${closed} refuses connections`);
   expect(states(report, api.address)).not.toContainEqual(expect.stringContaining('fail'));
+});
+
+test('an address that swallows everything costs one time-out, and the port to open is named', async () => {
+  const blackHole = '192.0.2.7:9443';
+  const api = await serve({ kind: 'api' });
+  await joined([blackHole], [api.address]);
+  const startedAt = performance.now();
+  const report = await examine({ timeoutMs: 700 });
+  expect(performance.now() - startedAt).toBeLessThan(5_000);
+  expect(states(report, blackHole)).toEqual(['tcp fail']);
+  expect(find(report, 'tcp')).toMatchObject({
+    what: 'cannot be reached',
+    why: `${blackHole} did not answer within 0.7 s`,
+    fix: 'open TCP port 9443 from this machine to the controller, and check the address',
+  });
+  expect(states(report, api.address)).toContain('answer ok');
+});
+
+test('a server that takes the connection and says nothing is not called unreachable', async () => {
+  const address = await listenTcp(() => {});
+  await joined([address], [address]);
+  const report = await examine({ timeoutMs: 300 });
+  expect(report.checks.filter(({ state }) => state === 'fail')).toMatchObject([
+    { check: 'tls', why: 'nothing came within 0.3 s' },
+    { check: 'tls', why: 'nothing came within 0.3 s' },
+  ]);
+});
+
+test('a command says it all as text and as JSON, and ends with 1 when something is wrong', async () => {
+  const [gateway, api] = [await serve({ kind: 'gateway' }), await serve({ kind: 'api' })];
+  const closed = `127.0.0.1:${await unusedPort()}`;
+  await joined([gateway.address, closed], [api.address]);
+  const ask = async (...args: string[]) => {
+    const context = fakeContext();
+    const command = ['doctor', '--connectivity', '--data-dir', dataDir, ...args];
+    return { exitCode: await run(command, context), text: context.stdout.text() };
+  };
+  const asText = await ask();
+  expect(asText.exitCode).toBe(1);
+  const [, , first, second] = asText.text.split('\n');
+  expect([first, second]).toEqual([
+    gateway.address,
+    expect.stringMatching(/^ {2}✓ tcp +answers in \d+ ms$/),
+  ]);
+  expect(asText.text).toContain(
+    `${closed}\n  ✗ tcp         cannot be reached: ${closed} refuses connections\n      fix: check that mini-k8s runs on the controller`,
+  );
+  expect(asText.text.trimEnd().split('\n').at(-1)).toBe('1 of 12 checks failed.');
+  const asJson = await ask('-o', 'json');
+  expect(asJson.exitCode).toBe(1);
+  const report = JSON.parse(asJson.text) as DoctorReport;
+  expect(report).toMatchObject({ isHealthy: false, source: path.join(dataDir, 'state/join.json') });
+  expect(states(report, closed)).toEqual(['tcp fail']);
+  expect(await ask('--server', gateway.address)).toMatchObject({ exitCode: 0 });
 });
 
 test('somebody in the middle is named', async () => {
@@ -195,16 +267,12 @@ test('requests of several packets that get lost, an API that is not ready, no tu
 });
 
 test('what does not speak TLS, and what never answers', async () => {
-  // Reads what it is sent: a socket that nobody reads from never sees its end, and keeps its server from closing.
-  const plain = createTcpServer((socket) => socket.resume().end('SSH-2.0-x\r\n'));
-  plain.listen(0, '127.0.0.1');
+  const plain = await listenTcp((socket) => socket.end('SSH-2.0-x\r\n'));
   const answer = () => {};
   const silent = await serve({ kind: 'api', answer });
-  cleanups.push(() => new Promise((resolve) => plain.close(resolve)));
-  const { port } = plain.address() as AddressInfo;
-  await joined([`127.0.0.1:${port}`], [silent.address]);
+  await joined([plain], [silent.address]);
   const report = await examine({ timeoutMs: 300 });
-  expect(states(report, `127.0.0.1:${port}`)).toEqual(['tcp ok', 'tls fail', 'packet-size ok']);
+  expect(states(report, plain)).toEqual(['tcp ok', 'tls fail', 'packet-size ok']);
   expect(find(report, 'answer')).toMatchObject({ state: 'fail', why: 'nothing came within 0.3 s' });
 });
 
