@@ -65,7 +65,7 @@ export function createApiEndpoint(options: ApiEndpointOptions): ApiEndpoint {
 function createBalancer(options: ApiEndpointOptions): Balancer {
   const timings = { ...defaultTimings, ...options.timings };
   const secureContext = createSecureContext({ ca: options.ca, minVersion: 'TLSv1.2' });
-  const lookup = createNameLookup();
+  const lookup = createNameLookup(options.resolve);
   const counters = { accepted: 0, refused: 0, cut: 0 };
   const pool = new ServerPool({
     ...options,

@@ -5,14 +5,15 @@ import type { LookupFunction } from 'node:net';
 const patienceMs = 1_000;
 
 type Answer = { readonly addresses: readonly LookupAddress[] } | { readonly error: Error };
-type Resolve = (name: string, callback: (answer: Answer) => void) => void;
+/** Calls back once. */
+export type NameResolver = (name: string, callback: (answer: Answer) => void) => void;
 
 /**
  * Resolves names anew by each call, with two mercies for machines whose resolver does not answer: calls for one name
  * at the same time are one question (a question occupies one of the few threads that also write files), and what a
  * name was the last time is good when nobody can say what it is now.
  */
-export function createNameLookup(resolve: Resolve = resolveBySystem): LookupFunction {
+export function createNameLookup(resolve: NameResolver = resolveBySystem): LookupFunction {
   const pending = new Map<string, ((answer: Answer) => void)[]>();
   const lastKnown = new Map<string, readonly LookupAddress[]>();
 

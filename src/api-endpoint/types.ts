@@ -2,6 +2,7 @@ import type { Logger } from '../base/logger.ts';
 import type { ProxySettings } from '../base/proxy-settings.ts';
 import type { Clock } from '../base/time.ts';
 import type { Component } from '../supervisor/types.ts';
+import type { NameResolver } from './name-lookup.ts';
 
 export interface ApiEndpointOptions {
   /** Where clients on this machine find it: 127.0.0.1. */
@@ -17,6 +18,8 @@ export interface ApiEndpointOptions {
   /** The same list makes another first choice on another node: the node's name. */
   readonly seed: string;
   readonly proxy?: ProxySettings | undefined;
+  /** Says what a name is now; the system's resolver when left out. */
+  readonly resolve?: NameResolver;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly timings?: Partial<ApiEndpointTimings>;

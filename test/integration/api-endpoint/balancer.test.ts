@@ -226,6 +226,43 @@ describe('the list of API servers', () => {
     });
   });
 
+  test('configured ones are never forgotten, whatever the API names', async () => {
+    const [a, b] = [await rig.serve('a'), await rig.serve('b')];
+    const endpoint = await rig.balance({ servers: [a.address] });
+    endpoint.update([b.address]);
+    await endpoint.waitHealth(b.address, 'healthy');
+    endpoint.update([`${silentHost}:6443`]);
+    endpoint.update([b.address]);
+    await a.kill();
+    await endpoint.waitHealth(a.address, 'dead');
+    expect(await endpoint.ask()).toBe('b');
+    await b.kill();
+    await endpoint.waitHealth(b.address, 'dead');
+    await rig.serve('a', { port: a.port });
+    // While all are dead: whoever comes back is found.
+    await endpoint.waitHealth(a.address, 'healthy');
+    expect(await endpoint.ask()).toBe('a');
+    expect(endpoint.status().servers[0]).toMatchObject({ origin: 'configured' });
+  });
+
+  test('a name is asked for again when its address changes, by clients and checks alike', async () => {
+    const a = await rig.serve('a');
+    const name = `api.example.test:${a.port}`;
+    let now = '127.0.0.1';
+    const endpoint = await rig.balance({
+      servers: [name],
+      resolve: (_name, callback) => callback({ addresses: [{ address: now, family: 4 }] }),
+    });
+    await endpoint.waitHealth(name, 'healthy');
+    expect(await endpoint.ask()).toBe('a');
+    await a.kill();
+    await endpoint.waitHealth(name, 'dead');
+    await rig.serve('b', { host: '127.0.0.5', port: a.port });
+    now = '127.0.0.5';
+    expect(await endpoint.ask()).toBe('b');
+    await endpoint.waitHealth(name, 'healthy');
+  });
+
   test('a damaged file is as good as none', async () => {
     const a = await rig.serve('a');
     await writeFile(rig.learnedFile, '{"servers": [1, "x:y"');
