@@ -21,7 +21,7 @@ const always = () => true;
 const withWorkloads = (context: PlanContext) => context.runsWorkloads;
 
 /** What every node has that runs pods, in reading order. */
-const nodeComponents: readonly RegisteredComponent[] = [
+export const nodeComponents: readonly RegisteredComponent[] = [
   { isPlanned: withWorkloads, plan: planContainerd },
   { isPlanned: withWorkloads, plan: planKubelet },
   {

@@ -33,6 +33,11 @@ export interface NodePlan {
   readonly runsWorkloads: boolean;
   readonly artifacts: readonly ArtifactSpec[];
   readonly images: readonly ImageArtifact[];
+  /**
+   * On controllers: what workers will ask for and this node does not use itself. Kept where a source has it, as is the
+   * rest of a bundle: workers may be of another architecture. Paths in it mean nothing.
+   */
+  readonly servedArtifacts?: readonly ArtifactSpec[];
   readonly hostSettings: readonly HostSetting[];
   readonly pki: PkiPlan;
   readonly directories: readonly DirectorySpec[];

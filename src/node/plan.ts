@@ -2,7 +2,7 @@ import { imageArtifact } from '../artifacts/catalog.ts';
 import type { ArtifactSpec, ExecutableArtifact, ImageArtifact } from '../artifacts/types.ts';
 import type { FileSpec } from '../base/files.ts';
 import { type Cidr, nthAddress, parseCidr } from '../base/ip.ts';
-import { controllerComponents, workerComponents } from '../components/index.ts';
+import { controllerComponents, nodeComponents, workerComponents } from '../components/index.ts';
 import { ports } from '../components/layout.ts';
 import type { ComponentPlan, DirectorySpec, Membership, PlanContext } from '../components/types.ts';
 import type { HostFacts } from '../config/host-facts.ts';
@@ -31,6 +31,7 @@ export function planController(options: PlanOptions): NodePlan {
   return {
     role: 'controller',
     ...planParts(context, parts),
+    servedArtifacts: planServedArtifacts(context),
     tunnel: { socketPath: context.paths.tunnelSocket, kubeletPort: ports.kubelet },
     gateway: { port: context.config.spec.api.gatewayPort, kubeletPort: ports.kubelet },
     stacks: planStacks(context),
@@ -147,6 +148,16 @@ function planImages(context: PlanContext): ImageArtifact[] {
       ? [imageArtifact('metrics-server', arch)]
       : []),
   ];
+}
+
+/** Whoever runs workloads has everything of a worker; without them it would have nothing to give. */
+function planServedArtifacts(context: PlanContext): ArtifactSpec[] {
+  if (context.runsWorkloads) return [];
+  const worker: PlanContext = { ...context, runsWorkloads: true };
+  const artifacts = nodeComponents
+    .filter((component) => component.isPlanned(worker))
+    .flatMap((component) => component.plan(worker).artifacts ?? []);
+  return [...mergeArtifacts(artifacts), ...planImages(worker)];
 }
 
 function planDirectories(context: PlanContext, parts: readonly ComponentPlan[]): DirectorySpec[] {

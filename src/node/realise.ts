@@ -82,12 +82,14 @@ async function realiseArtifacts(plan: NodePlan, options: RealiseOptions): Promis
             path: bundle,
             store,
             onEvent,
+            takesAll: plan.servedArtifacts !== undefined,
             ...(trustBundle === undefined ? {} : { trustBundle }),
           }),
         ];
   await ensureArtifacts([...plan.artifacts, ...plan.images], {
     store,
     sources: [...sources, ...(options.moreSources?.({ store, onEvent }) ?? [])],
+    forOthers: plan.servedArtifacts ?? [],
     onEvent,
     signal,
   });

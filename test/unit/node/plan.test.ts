@@ -33,6 +33,24 @@ describe('planController', () => {
     expect(plan.cniConfigFile).toBeUndefined();
   });
 
+  it('keeps for workers what it does not use itself', async () => {
+    const served = (await planFor({ runsWorkloads: false })).servedArtifacts ?? [];
+    const names = served.flatMap((artifact) =>
+      artifact.kind === 'image'
+        ? artifact.reference.replace(/:.*/, '')
+        : artifact.members.map(({ name }) => name),
+    );
+    expect(names).toEqual(
+      expect.arrayContaining(['kubelet', 'kube-proxy', 'containerd', 'runc', 'bridge']),
+    );
+    expect(names).toEqual(
+      expect.arrayContaining(
+        (await planFor()).images.map(({ reference }) => reference.replace(/:.*/, '')),
+      ),
+    );
+    expect((await planFor()).servedArtifacts).toEqual([]);
+  });
+
   it('leaves out what is switched off', async () => {
     const plan = await planFor({
       spec: `  addons: {coredns: {enabled: false}, metricsServer: {enabled: false}}

@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Cluster, startCluster, unreadyParts } from '../support/e2e/cluster.ts';
+import { explainFailures } from '../support/e2e/explain-failures.ts';
+import { createProductNode, nodePaths } from '../support/e2e/product.ts';
+import { createToken, startWorker, type Worker } from '../support/e2e/worker.ts';
+import { createSite } from '../support/node/create-site.ts';
+import { nodeSkipReason } from '../support/node/skip-reason.ts';
+import type { Site, TestNode } from '../support/node/types.ts';
+
+const mirrors = '/etc/mini-k8s/registries/_default/hosts.toml';
+
+// The controller runs no pod and has the only bundle; the worker has no bundle, and nobody has the internet.
+describe.skipIf(nodeSkipReason() !== undefined)(
+  'a controller without workloads, and a worker that has everything from it',
+  { timeout: 180_000 },
+  () => {
+    let site: Site;
+    let nodes: TestNode[] = [];
+    let cluster: Cluster;
+    let worker: Worker;
+
+    beforeAll(async () => {
+      site = await createSite('served');
+      const network = { site };
+      const controller = await createProductNode({ name: 'served-control', network });
+      nodes.push(controller);
+      const edge = await createProductNode({ name: 'served-edge', network });
+      nodes.push(edge);
+      cluster = await startCluster(controller, { args: ['--no-workloads'] });
+      const isAddon = (part: string) => /^(kube-router|coredns|metrics-server): /.test(part);
+      await cluster.waitForStatus(
+        (found) => found.addons.length === 3 && unreadyParts(found).every(isAddon),
+        { subject: 'all components' },
+      );
+      worker = await startWorker(edge, cluster, { token: await createToken(cluster) });
+      await worker.waitReady();
+    }, 280_000);
+    afterAll(async () => {
+      for (const node of nodes) await node.destroy();
+      await site?.destroy();
+      nodes = [];
+    });
+    explainFailures(() => cluster);
+
+    test('executables and images came from the controller, which lacks none and runs none', async () => {
+      expect(await cluster.node.exists('/var/lib/mini-k8s/bin/kubelet')).toBe(false);
+      expect(cluster.process.output()).not.toContain('workers cannot have');
+      expect(await worker.node.exists('/var/lib/mini-k8s/bin/kubelet')).toBe(true);
+      expect(worker.process.output()).not.toContain('no source has');
+    });
+
+    test('containerd pulls the rest through the mirror, so that all addons are Ready', async () => {
+      await cluster.waitForStatus(
+        ({ addons }) => addons.length === 3 && addons.every(({ isReady }) => isReady),
+        { subject: 'the addons on the worker', timeoutMs: 120_000 },
+      );
+      expect(await worker.node.exists(mirrors)).toBe(true);
+    });
+
+    test('a reset takes the mirrors away', async () => {
+      expect(await worker.stop()).toBe(0);
+      await worker.node.run([nodePaths.executable, 'reset', '--yes']);
+      expect(await worker.node.exists(mirrors)).toBe(false);
+      expect(await worker.node.exists('/etc/mini-k8s/registries')).toBe(false);
+    });
+  },
+);
