@@ -28,6 +28,7 @@ export function workerTunnel(parts: WorkerParts): { agent: TunnelAgent; componen
     client,
     nodeName,
     kubeletPort: worker.kubeletPort,
+    hasOwnAddresses: node.config.spec.network.provider !== 'kube-router',
     logger,
     publish: (next) => {
       targets = next;

@@ -32,6 +32,11 @@ export interface AgentAllowListOptions {
   readonly nodeName: string;
   /** 10250 unless configured otherwise. */
   readonly kubeletPort: number;
+  /**
+   * The pod network gives out addresses by itself, outside of the Node's pod CIDRs. Otherwise such an address in a pod's
+   * status is nobody's pod, and may be anything on the node's LAN.
+   */
+  readonly hasOwnAddresses: boolean;
   readonly logger: Logger;
   /** Called with the whole truth each time it changes, first before this function returns. */
   readonly publish: (targets: AgentTargets) => void;
@@ -58,7 +63,7 @@ const maxHostPorts = 4096;
  * once, so that `kubectl logs` waits for nothing.
  */
 export function createAgentAllowListSource(options: AgentAllowListOptions): AgentAllowListSource {
-  const { nodeName, kubeletPort, publish } = options;
+  const { nodeName, kubeletPort, hasOwnAddresses, publish } = options;
   const pods = new Map<string, PodTargets>();
   const slices = new Map<string, readonly string[]>();
   let nodeAddresses: readonly string[] = [];
@@ -94,7 +99,7 @@ export function createAgentAllowListSource(options: AgentAllowListOptions): Agen
           resource: podResource,
           fieldSelector: `spec.nodeName=${nodeName}`,
           known: pods,
-          read: podTargets,
+          read: (pod) => podTargets(pod, { hasOwnAddresses }),
         }),
         followResource<EndpointSliceObject, readonly string[]>(follow, {
           resource: endpointSliceResource,
@@ -150,10 +155,14 @@ function keyOf({ metadata }: KubeObject): string {
 }
 
 /** What a pod of this node lets others reach; undefined for one that has ended. Pure. */
-export function podTargets({ spec, status }: PodObject): PodTargets | undefined {
+export function podTargets(
+  { spec, status }: PodObject,
+  { hasOwnAddresses }: Pick<AgentAllowListOptions, 'hasOwnAddresses'>,
+): PodTargets | undefined {
   if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return undefined;
   if (spec?.hostNetwork !== true) {
-    return status?.podIP === undefined ? undefined : { ports: [], address: status.podIP };
+    const address = hasOwnAddresses ? status?.podIP : undefined;
+    return address === undefined ? undefined : { ports: [], address };
   }
   const ports = [...(spec.containers ?? []), ...(spec.initContainers ?? [])]
     .flatMap((container) => container.ports ?? [])

@@ -14,6 +14,8 @@ export interface AgentAllowList {
   readonly nodeAddresses: readonly string[];
   /** `10.0.0.4:4443`: endpoints of hostNetwork pods of this node. */
   readonly hostPorts: ReadonlySet<string>;
+  /** IPv4 addresses of this node's pods that are in none of `podCIDRs`: the pod network gives them out by itself. */
+  readonly podAddresses: ReadonlySet<string>;
 }
 
 /**
@@ -52,15 +54,15 @@ function checkAddress(
   for (const text of list.podCIDRs) {
     const cidr = parseCidr(text);
     if (cidr === undefined || !cidrContains(cidr, address)) continue;
-    if (isPodAddress(cidr, address)) {
-      return { type: 'dial', address: host, port, subject: `pod ${host}:${port}` };
-    }
+    if (isPodAddress(cidr, address)) return dialPod(host, port);
     return refuse(`${host}:${port} is the pod network's own address, not a pod`);
   }
   if (list.nodeAddresses.includes(host)) {
     if (isHostPort(list, host, port)) return dialHostPort(host, port);
     return refuse(`${host}:${port} is no endpoint of a hostNetwork pod of node ${list.nodeName}`);
   }
+  // After the node's own addresses: a pod's status that claims one of them opens no port of the host.
+  if (list.podAddresses.has(host)) return dialPod(host, port);
   return refuse(`${host}:${port} is not on node ${list.nodeName}`);
 }
 
@@ -82,6 +84,10 @@ function dialKubelet(list: AgentAllowList): DialDecision {
     port: list.kubeletPort,
     subject: `kubelet of node ${list.nodeName}`,
   };
+}
+
+function dialPod(address: string, port: number): DialDecision {
+  return { type: 'dial', address, port, subject: `pod ${address}:${port}` };
 }
 
 function dialHostPort(address: string, port: number): DialDecision {

@@ -26,6 +26,7 @@ createInterface({ input: process.stdin }).once('line', (line) => {
       allowList: () => ({
         ...{ nodeName, kubeletPort: 10250, nodeAddresses: [], podCIDRs: [] },
         hostPorts: new Set(),
+        podAddresses: new Set(),
       }),
       ...{ logger: silentLogger, clock: systemClock, random: Math.random, budget },
     });

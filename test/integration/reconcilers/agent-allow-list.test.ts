@@ -41,7 +41,7 @@ beforeAll(async () => {
   const logger = silentLogger;
   const nodeName = 'edge-1';
   const source = createAgentAllowListSource({
-    ...{ client, nodeName, logger, kubeletPort: 10250 },
+    ...{ client, nodeName, logger, kubeletPort: 10250, hasOwnAddresses: true },
     publish: (targets) => published.push(targets),
   });
   const observers = [source.observer];
@@ -112,7 +112,16 @@ it('allows endpoints on its own addresses that name it, and takes them back', as
 it('knows pods outside of its pod network by their own addresses', async () => {
   const status = { phase: 'Running', podIP: '172.20.0.9', podIPs: [{ ip: '172.20.0.9' }] };
   await cluster.createPod('other-network', { nodeName: 'edge-1' }, status);
+  const elsewhere = { phase: 'Running', podIP: '172.20.0.10', podIPs: [{ ip: '172.20.0.10' }] };
+  await cluster.createPod('other-node', { nodeName: 'edge-2' }, elsewhere);
   await until('the pod', ({ podAddresses }) => podAddresses.has('172.20.0.9'));
+  expect(decide('172.20.0.9', 8443)).toBe('dial');
+  expect(decide('172.20.0.10', 8443)).toBe('refuse');
+  const ref = { resource: podResource, name: 'other-network', namespace: 'default' };
+  const options = { type: 'merge', subresource: 'status' } as const;
+  await cluster.admin.patch(ref, { status: { phase: 'Succeeded' } }, options);
+  await until('no pod', ({ podAddresses }) => podAddresses.size === 0);
+  expect(decide('172.20.0.9', 8443)).toBe('refuse');
 });
 
 it('allows nothing but the kubelet once the Node is gone', async () => {

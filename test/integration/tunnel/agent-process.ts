@@ -24,6 +24,7 @@ await createTunnelAgent({
     podCIDRs: [options.podCIDR],
     nodeAddresses: [],
     hostPorts: new Set(),
+    podAddresses: new Set(),
   }),
   logger: silentLogger,
   clock: systemClock,

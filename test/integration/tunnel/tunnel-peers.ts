@@ -105,6 +105,7 @@ export async function startAgent(
       podCIDRs: [`10.244.${/\d+$/.exec(nodeName)?.[0] ?? '0'}.0/24`],
       nodeAddresses: ['192.168.1.7'],
       hostPorts: new Set(['192.168.1.7:9100']),
+      podAddresses: new Set(),
     }),
     logger: silentLogger,
     clock: systemClock,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { podTargets, selectTargets } from '../../../src/reconcilers/agent-allow-list.ts';
+import { podTargets as readPod, selectTargets } from '../../../src/reconcilers/agent-allow-list.ts';
 import type { PodObject } from '../../../src/reconcilers/resources.ts';
 
 const node = {
@@ -15,6 +15,9 @@ const pod = (spec: PodObject['spec'], status: PodObject['status'] = {}): PodObje
   spec: { ...spec },
   status: { ...status },
 });
+
+const podTargets = (object: PodObject, hasOwnAddresses = true) =>
+  readPod(object, { hasOwnAddresses });
 
 describe('podTargets', () => {
   it('are the TCP ports of a hostNetwork pod, sidecars included', () => {
@@ -44,6 +47,10 @@ describe('podTargets', () => {
       ports: [],
       address: '10.244.1.5',
     });
+  });
+
+  it('are no address where the pod network has none but the pod CIDRs', () => {
+    expect(podTargets(pod({ containers: [{}] }, { podIP: '192.168.1.1' }), false)).toBeUndefined();
   });
 });
 

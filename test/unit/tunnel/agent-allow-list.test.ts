@@ -9,6 +9,7 @@ const list: AgentAllowList = {
   podCIDRs: ['10.244.3.0/24'],
   nodeAddresses: ['192.168.1.7', '10.0.0.4'],
   hostPorts: new Set(['192.168.1.7:9100', '10.0.0.4:4443', '127.0.0.1:2379', '169.254.1.1:80']),
+  podAddresses: new Set(['172.20.0.9', '10.0.0.4', '10.244.3.1', '127.0.0.1', '169.254.169.254']),
 };
 const check = (host: string, port: number) => checkAllowed(list, { host, port });
 
@@ -20,6 +21,7 @@ describe('checkAllowed', () => {
     ['192.168.1.7', 9100, '192.168.1.7', 'hostNetwork endpoint 192.168.1.7:9100'],
     ['10.244.3.2', 1, '10.244.3.2', 'pod 10.244.3.2:1'],
     ['10.244.3.254', 8443, '10.244.3.254', 'pod 10.244.3.254:8443'],
+    ['172.20.0.9', 8443, '172.20.0.9', 'pod 172.20.0.9:8443'],
   ])('dials %s:%i', (host, port, address, subject) => {
     expect(check(host, port)).toEqual({ type: 'dial', address, port, subject });
   });
@@ -44,6 +46,8 @@ describe('checkAllowed', () => {
     ['192.168.1.7', 10250, '192.168.1.7:10250 is no endpoint of a hostNetwork pod of node edge-1'],
     ['192.168.1.7', 4443, '192.168.1.7:4443 is no endpoint'],
     ['192.168.1.1', 80, '192.168.1.1:80 is not on node edge-1'],
+    ['172.20.0.10', 8443, '172.20.0.10:8443 is not on node edge-1'],
+    ['10.0.0.4', 22, '10.0.0.4:22 is no endpoint of a hostNetwork pod'],
     ['10.244.3.0', 80, "10.244.3.0:80 is the pod network's own address"],
     ['10.244.3.1', 22, "10.244.3.1:22 is the pod network's own address"],
     ['10.244.3.255', 80, "10.244.3.255:80 is the pod network's own address"],
@@ -69,6 +73,7 @@ describe('checkAllowed', () => {
           if (decision.address === '127.0.0.1') return decision.port === 10250 && host === 'edge-1';
           const address = parseIpv4(decision.address) ?? 0;
           if (pods !== undefined && cidrContains(pods, address)) return true;
+          if (decision.address === '172.20.0.9') return true;
           return list.hostPorts.has(`${decision.address}:${decision.port}`);
         },
       ),
