@@ -159,7 +159,7 @@ export function controllerNames(context: PlanContext): {
     'kubernetes.default.svc',
     `kubernetes.default.svc.${network.clusterDomain}`,
     context.nodeName,
-    ...given.filter((name) => !isIp(name)),
+    ...given.filter((name) => !isIp(name)).map((name) => name.toLowerCase()),
   ];
   return { dnsNames: [...new Set(names)], ipAddresses: [...new Set(addresses)] };
 }

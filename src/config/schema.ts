@@ -35,15 +35,17 @@ const serverName = z
     'is neither a DNS name nor an IP address (no port, no scheme)',
   );
 
+/** Lower-cased, as DNS compares names: what is written down for machines is the same on each. */
 const externalAddress = z
   .string()
   .max(253)
+  .toLowerCase()
   .refine(
     (text) =>
       text === '' ||
       parseIpv4(text) !== undefined ||
       (dnsSubdomain.test(text) && !/^[\d.]+$/.test(text)),
-    'is neither an IPv4 address nor a DNS name in lower case (no port, no scheme)',
+    'is neither an IPv4 address nor a DNS name (no port, no scheme)',
   );
 
 const nodeName = z

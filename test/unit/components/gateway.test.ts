@@ -41,4 +41,15 @@ describe('the gateway', () => {
       expect(ipAddresses).toContain('203.0.113.9');
     }
   });
+
+  it('has each name once, however it is written', async () => {
+    const { plan, certificate, apiserver } = await gatewayOf(
+      '  api: {externalAddress: Edge.Example.COM, sans: [EDGE.example.com, "*.Lab.example"]}',
+    );
+    expect(jsonFile(plan, 'gateway.json')).toEqual({ servers: ['edge.example.com:9443'] });
+    for (const { dnsNames } of [certificate, apiserver].flatMap((c) => c ?? [])) {
+      const own = dnsNames.filter((name) => /example/i.test(name));
+      expect(own).toEqual(['edge.example.com', '*.lab.example']);
+    }
+  });
 });

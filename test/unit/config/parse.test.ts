@@ -89,12 +89,12 @@ spec:
     expect((await problemsOf(text)).join('\n')).toContain(why);
   });
 
-  it.each(['', '203.0.113.9', 'edge.example.com'])(
-    'takes the external address "%s"',
+  it.each(['', '203.0.113.9', 'edge.example.com', 'Edge.Example.COM'])(
+    'takes the external address "%s", a name in lower case',
     async (text) => {
       const spec = `spec: {api: {externalAddress: "${text}"}}`;
       expect((await parseConfig(spec, 'c.yaml')).spec.api).toMatchObject({
-        externalAddress: text,
+        externalAddress: text.toLowerCase(),
         gatewayPort: 9443,
       });
     },
