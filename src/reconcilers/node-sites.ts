@@ -4,7 +4,7 @@ import type { Logger } from '../base/logger.ts';
 import { sleep } from '../base/time.ts';
 import type { KubeClient, KubeObject } from '../kube-client/types.ts';
 import type { NodeWatcher } from './cluster-routes.ts';
-import { type NodeObject, nodeResource } from './resources.ts';
+import { type NodeObject, nodeResource, podResource } from './resources.ts';
 
 /** Where a node is; the same shape as the join room's `NodeSite`. */
 export interface Site {
@@ -39,6 +39,9 @@ export const mainSite: Site = { name: 'main', isBehindNat: false };
 const siteFieldManager = 'mini-k8s-sites';
 const natLabel = 'mini-k8s.io/behind-nat';
 const zoneLabel = 'topology.kubernetes.io/zone';
+const asnAnnotation = 'kube-router.io/node.asn';
+/** There from the change of a node's AS number until its kube-router, which reads the number once, was ended for it. */
+const restartAnnotation = 'mini-k8s.io/kube-router-restart';
 /** Private AS numbers of 32 bits. @see https://www.rfc-editor.org/rfc/rfc6996 */
 const firstAsn = 4_200_000_000;
 const asnCount = 94_967_294;
@@ -101,13 +104,51 @@ async function ensureNodeSite(
     const node = await client.get<NodeObject>({ resource: nodeResource, name: nodeName }, signal);
     const wanted = node === undefined ? undefined : planNodeSite(node, site);
     if (wanted === undefined) return true;
-    await client.apply(wanted, { fieldManager: siteFieldManager, force: true, signal });
+    const apply = (object: KubeObject) =>
+      client.apply<NodeObject>(object, { fieldManager: siteFieldManager, force: true, signal });
+    const applied = await apply(wanted);
+    if (wantsRestart(applied)) {
+      await endKubeRouter(client, nodeName, signal);
+      await apply(withoutRestart(wanted, applied));
+    }
     logger.info(`node ${nodeName} is at site ${site.name}`);
     return true;
   } catch (error) {
     if (!signal.aborted) logger.debug(`site of node ${nodeName}: ${errorMessage(error)}`);
     return false;
   }
+}
+
+/** Its DaemonSet starts another, which reads the node's number anew. */
+async function endKubeRouter(client: KubeClient, nodeName: string, signal: AbortSignal) {
+  const { items } = await client.list(podResource, {
+    namespace: 'kube-system',
+    labelSelector: 'k8s-app=kube-router',
+    fieldSelector: `spec.nodeName=${nodeName}`,
+    signal,
+  });
+  for (const { metadata } of items) {
+    const { name, namespace = 'kube-system', uid } = metadata;
+    const preconditions = uid === undefined ? {} : { uid };
+    await client.delete({ resource: podResource, namespace, name }, signal, preconditions);
+  }
+}
+
+function wantsRestart({ metadata }: KubeObject): boolean {
+  return metadata.annotations?.[restartAnnotation] !== undefined;
+}
+
+function withoutRestart(wanted: KubeObject, applied: KubeObject): KubeObject {
+  const { [restartAnnotation]: _done, ...annotations } = wanted.metadata.annotations ?? {};
+  const { resourceVersion } = applied.metadata;
+  return {
+    ...wanted,
+    metadata: {
+      ...wanted.metadata,
+      annotations,
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    },
+  };
 }
 
 /** What is to be applied to the Node so that it says where it is; undefined when it says so already. Pure. */
@@ -121,12 +162,18 @@ export function planNodeSite(node: NodeObject, site: Site): KubeObject | undefin
     ...(site.isBehindNat ? { [natLabel]: 'true' } : {}),
     ...(setsZone ? { [zoneLabel]: site.name } : {}),
   };
-  const annotations = { 'kube-router.io/node.asn': String(siteAsn(site.name)) };
+  const asn = String(siteAsn(site.name));
+  const before = node.metadata.annotations ?? {};
+  const isMoved = before[asnAnnotation] !== undefined && before[asnAnnotation] !== asn;
+  const annotations: Record<string, string> = {
+    [asnAnnotation]: asn,
+    ...(isMoved || wantsRestart(node) ? { [restartAnnotation]: 'true' } : {}),
+  };
   const isStale = !site.isBehindNat && natLabel in present && isOurs(node, natLabel);
   const isThere =
     Object.entries(labels).every(([key, value]) => present[key] === value) &&
-    Object.entries(annotations).every(([key, value]) => node.metadata.annotations?.[key] === value);
-  if (isThere && !isStale) return undefined;
+    Object.entries(annotations).every(([key, value]) => before[key] === value);
+  if (isThere && !isStale && !wantsRestart(node)) return undefined;
   return {
     apiVersion: 'v1',
     kind: 'Node',

@@ -10,9 +10,9 @@ import {
   type Site,
   siteAsn,
 } from '../../../src/reconcilers/node-sites.ts';
-import { type NodeObject, nodeResource } from '../../../src/reconcilers/resources.ts';
+import { type NodeObject, nodeResource, podResource } from '../../../src/reconcilers/resources.ts';
 import { createClusterRoutes } from '../../../src/tunnel/route-cluster.ts';
-import { startCluster, type TestCluster } from './cluster.ts';
+import { object, startCluster, type TestCluster } from './cluster.ts';
 
 const zone = 'topology.kubernetes.io/zone';
 const nat: Site = { name: 'nat-203.0.113.7', isBehindNat: true };
@@ -30,6 +30,8 @@ let loops: Promise<unknown>;
 beforeAll(async () => {
   cluster = await startCluster();
   ({ admin } = cluster);
+  const account = { name: 'default', namespace: 'kube-system' };
+  await admin.create(object('v1', 'ServiceAccount', account));
   const logger = silentLogger;
   nodeSites = createNodeSites({ client: admin, logger, siteOf: (name) => sites.get(name) });
   const routes = createClusterRoutes({
@@ -105,6 +107,66 @@ it('follow a node that moves, and drop what does not hold any more', async () =>
   expect(metadata.labels).toMatchObject({ [zone]: 'main' });
   expect(metadata.labels).not.toHaveProperty('mini-k8s.io/behind-nat');
 });
+
+it("end the kube-router of a node that moves, and nobody else's", async () => {
+  for (const name of ['mover', 'neighbour']) {
+    sites.set(name, nat);
+    await cluster.createNode(name);
+    await untilSite(name, nat.name);
+    await createRouter(`router-${name}`, name);
+  }
+  await createRouter('other-mover', 'mover', 'other');
+  const far: Site = { name: 'nat-198.51.100.9', isBehindNat: true };
+  sites.set('mover', far);
+  nodeSites.recheck('mover');
+  const annotations = async () => (await read('mover'))?.metadata.annotations ?? {};
+  let seen = {};
+  await waitFor(
+    async () => {
+      seen = await annotations();
+      return (await routers()).join() === 'other-mover,router-neighbour';
+    },
+    { subject: 'its pod to go', timeoutMs: 15_000, describe: () => JSON.stringify(seen) },
+  );
+  await waitFor(
+    async () => {
+      seen = await annotations();
+      return JSON.stringify(seen) === `{"kube-router.io/node.asn":"${siteAsn(far.name)}"}`;
+    },
+    { subject: 'the move to be done', timeoutMs: 15_000, describe: () => JSON.stringify(seen) },
+  );
+});
+
+it('end the kube-router that a controller left when it was interrupted', async () => {
+  await createRouter('router-mover', 'mover');
+  const ref = { resource: nodeResource, name: 'mover' };
+  const annotations = { 'mini-k8s.io/kube-router-restart': 'true' };
+  await admin.patch(ref, { metadata: { annotations } }, { type: 'merge' });
+  let seen: string[] = [];
+  await waitFor(
+    async () => {
+      seen = await routers();
+      return seen.join() === 'other-mover,router-neighbour';
+    },
+    { subject: 'its pod to go', timeoutMs: 15_000, describe: () => seen.join() },
+  );
+});
+
+async function createRouter(name: string, nodeName: string, app = 'kube-router'): Promise<void> {
+  const namespace = 'kube-system';
+  const metadata = { name, namespace, labels: { 'k8s-app': app } };
+  const containers = [{ name: 'main', image: 'none' }];
+  const spec = {
+    ...{ nodeName, containers, automountServiceAccountToken: false },
+    terminationGracePeriodSeconds: 0,
+  };
+  await admin.create({ ...object('v1', 'Pod', metadata), spec });
+}
+
+async function routers(): Promise<string[]> {
+  const { items } = await admin.list(podResource, { namespace: 'kube-system' });
+  return items.map(({ metadata }) => metadata.name).sort();
+}
 
 it('do not bring a deleted Node back', async () => {
   await admin.delete({ resource: nodeResource, name: 'edge-3' });

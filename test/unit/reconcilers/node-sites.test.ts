@@ -51,6 +51,21 @@ describe('planNodeSite', () => {
     );
   });
 
+  it.each([
+    ['moved', { 'kube-router.io/node.asn': '4200000000' }],
+    [
+      'moved, and was interrupted',
+      { 'kube-router.io/node.asn': asn, 'mini-k8s.io/kube-router-restart': 'true' },
+    ],
+  ])('asks for another kube-router where the node has %s', (_what, annotations) => {
+    const { labels = {} } = planNodeSite(node(), behindNat)?.metadata ?? { name: '' };
+    const there = node({ labels, annotations, ...ours(...Object.keys(labels)) });
+    expect(planNodeSite(there, behindNat)?.metadata.annotations).toEqual({
+      'kube-router.io/node.asn': asn,
+      'mini-k8s.io/kube-router-restart': 'true',
+    });
+  });
+
   it('does nothing when it is said already', () => {
     const applied = planNodeSite(node(), behindNat)?.metadata ?? { name: '' };
     const { labels = {}, annotations = {} } = applied;
