@@ -5,7 +5,8 @@ import { promisify } from 'node:util';
 import { errorCode, errorMessage, UserError } from '../base/errors.ts';
 import { readTextIfExists, writeFileAtomic } from '../base/files.ts';
 import { ensureNftTable } from './nft-table.ts';
-import type { HostEvent, HostSetting } from './types.ts';
+import type { HostEvent, HostSetting, SettingOutcome } from './types.ts';
+import { ensureUnreachableRoute } from './unreachable-route.ts';
 
 const run = promisify(execFile);
 
@@ -25,7 +26,8 @@ export type HostRecord =
       readonly value: string;
     }
   | { readonly type: 'link'; readonly path: string; readonly target: string }
-  | { readonly type: 'nft-table'; readonly name: string };
+  | { readonly type: 'nft-table'; readonly name: string }
+  | { readonly type: 'unreachable-route'; readonly destination: string };
 
 /**
  * Makes the machine what a node needs. Each change is recorded durably before it is made, with the value that was
@@ -51,6 +53,8 @@ function ensureSetting(setting: HostSetting, options: EnsureHostOptions): Promis
       return shareMount(setting.path, options);
     case 'nft-table':
       return setNftTable(setting, options);
+    case 'unreachable-route':
+      return addUnreachableRoute(setting.destination, options);
   }
 }
 
@@ -143,12 +147,20 @@ async function setNftTable(
   options: EnsureHostOptions,
 ): Promise<void> {
   await record(options.recordFile, { type: 'nft-table', name });
-  const setting = `nftables table ip ${name}`;
-  const outcome = await ensureNftTable({ name, ruleset });
+  report(`nftables table ip ${name}`, await ensureNftTable({ name, ruleset }), options);
+}
+
+async function addUnreachableRoute(destination: string, options: EnsureHostOptions): Promise<void> {
+  await record(options.recordFile, { type: 'unreachable-route', destination });
+  const outcome = await ensureUnreachableRoute(destination);
+  report(`unreachable route ${destination}`, outcome, options);
+}
+
+function report(setting: string, outcome: SettingOutcome, { onEvent }: EnsureHostOptions): void {
   if (outcome.type === 'skipped') {
-    options.onEvent({ type: 'host-setting-skipped', setting, reason: outcome.reason });
+    onEvent({ type: 'host-setting-skipped', setting, reason: outcome.reason });
   } else if (outcome.type === 'changed') {
-    options.onEvent({ type: 'host-setting-changed', setting });
+    onEvent({ type: 'host-setting-changed', setting });
   }
 }
 
@@ -171,5 +183,7 @@ function subjectOf(entry: HostRecord): string {
       return `link ${entry.path}`;
     case 'nft-table':
       return `nft-table ${entry.name}`;
+    case 'unreachable-route':
+      return `unreachable-route ${entry.destination}`;
   }
 }

@@ -1,5 +1,6 @@
 import { errorCode, errorMessage } from '../base/errors.ts';
 import { runTool, type ToolRunner, toolOutput } from './run-tool.ts';
+import type { SettingOutcome } from './types.ts';
 
 export interface NftTable {
   /** Of family `ip`; nobody else's. */
@@ -8,10 +9,6 @@ export interface NftTable {
   readonly ruleset: string;
 }
 
-export type NftOutcome =
-  | { readonly type: 'changed' | 'unchanged' }
-  | { readonly type: 'skipped'; readonly reason: string };
-
 /**
  * Makes a table exactly this, whatever it was before, in one transaction: no packet sees it half done.
  * @see https://man7.org/linux/man-pages/man8/nft.8.html
@@ -19,7 +16,7 @@ export type NftOutcome =
 export async function ensureNftTable(
   { name, ruleset }: NftTable,
   run: ToolRunner = runTool,
-): Promise<NftOutcome> {
+): Promise<SettingOutcome> {
   const before = await listTable(name, run);
   // A table can only be deleted when it is there, so it is added first.
   const script = `table ip ${name}\ndelete table ip ${name}\ntable ip ${name} {\n${ruleset}\n}\n`;

@@ -17,7 +17,14 @@ export type HostSetting =
    * An nftables table of family `ip` that is ours alone, with exactly these chains (what stands between the braces).
    * Skipped where there is no nft or no nf_tables in the kernel.
    */
-  | { readonly type: 'nft-table'; readonly name: string; readonly ruleset: string };
+  | { readonly type: 'nft-table'; readonly name: string; readonly ruleset: string }
+  /** A network that cannot be reached, as a route that gives way to any other. Skipped where there is no `ip`. */
+  | { readonly type: 'unreachable-route'; readonly destination: string };
+
+/** What became of a setting that a machine may be unable to have. */
+export type SettingOutcome =
+  | { readonly type: 'changed' | 'unchanged' }
+  | { readonly type: 'skipped'; readonly reason: string };
 
 export type HostEvent =
   | { readonly type: 'host-setting-changed'; readonly setting: string }

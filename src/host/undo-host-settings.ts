@@ -3,6 +3,7 @@ import path from 'node:path';
 import { readTextIfExists } from '../base/files.ts';
 import { type HostRecord, readHostRecords, sysctlFile } from './ensure-host-settings.ts';
 import { removeNftTable } from './nft-table.ts';
+import { removeUnreachableRoute } from './unreachable-route.ts';
 
 /**
  * Puts back what `ensureHostSettings` recorded, newest first, and forgets it. What somebody has changed since then is
@@ -26,6 +27,8 @@ function undoRecord(record: HostRecord): Promise<string | undefined> {
       return undoLink(record);
     case 'nft-table':
       return removeNftTable(record.name);
+    case 'unreachable-route':
+      return removeUnreachableRoute(record.destination);
   }
 }
 

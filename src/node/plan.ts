@@ -10,6 +10,7 @@ import { nodeAddressOf } from '../config/node-address.ts';
 import type { Paths } from '../config/paths.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import { apiRedirectRules } from '../host/api-redirect.ts';
+import { podEgressSettings } from '../host/pod-egress.ts';
 import type { HostSetting } from '../host/types.ts';
 import { podBridgeName } from '../reconcilers/pod-bridge.ts';
 import { planDns, planStackSecrets, planStacks } from './plan-stacks.ts';
@@ -194,6 +195,7 @@ const kubeletSysctls: readonly HostSetting[] = [
 /** kube-proxy and kube-router leave forwarding to the machine's owner: that is us (design §11.12). */
 function planHostSettings(context: PlanContext): HostSetting[] {
   if (!context.runsWorkloads) return [];
+  const { network } = context.config.spec;
   return [
     { type: 'module', name: 'overlay' },
     { type: 'module', name: 'br_netfilter' },
@@ -209,6 +211,7 @@ function planHostSettings(context: PlanContext): HostSetting[] {
       path: '/run/containerd/containerd.sock',
       target: context.paths.containerdSocket,
     },
+    ...(network.provider === 'kube-router' ? podEgressSettings(network) : []),
   ];
 }
 
