@@ -1,5 +1,5 @@
 import type { Logger } from '../base/logger.ts';
-import { type Clock, untilAborted } from '../base/time.ts';
+import type { Clock } from '../base/time.ts';
 import { pkiFiles } from '../components/layout.ts';
 import { mainSite } from '../join/site.ts';
 import { createKubeClient } from '../kube-client/client.ts';
@@ -16,6 +16,7 @@ import { createWindowBudget, windowBudgetBytes } from '../tunnel/window-budget.t
 import { controllerParts } from './components.ts';
 import { controllerGateway } from './controller-gateway.ts';
 import type { NodeEvent } from './events.ts';
+import { garbageCollection, keepMemorySmall } from './keep-memory-small.ts';
 import { createKnownSites } from './known-sites.ts';
 import { outputLevel } from './log-threshold.ts';
 import type { NodePlan } from './plan-types.ts';
@@ -93,7 +94,7 @@ export async function superviseController(
     const components = () => supervisor.status();
     const componentsReady = supervisor.start(signal);
     await reportClusterReady({ ...parts, components, componentsReady }, signal);
-    await untilAborted(signal);
+    await keepMemorySmall({ collect: garbageCollection() }, signal);
   } finally {
     await supervisor.stop();
     client.close();

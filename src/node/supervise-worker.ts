@@ -4,7 +4,6 @@ import { apiEndpointFamilies } from '../api-endpoint/metrics.ts';
 import type { ApiEndpoint } from '../api-endpoint/types.ts';
 import { renderExposition } from '../base/exposition.ts';
 import type { ProxySettings } from '../base/proxy-settings.ts';
-import { untilAborted } from '../base/time.ts';
 import { kubeletClientCertificate } from '../components/kubelet.ts';
 import { membershipComponent, pkiFiles } from '../components/layout.ts';
 import type { JoinDocument } from '../join/types.ts';
@@ -14,6 +13,7 @@ import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
 import type { Component } from '../supervisor/types.ts';
 import { imagesComponent, processComponents } from './components.ts';
 import type { NodeEvent } from './events.ts';
+import { garbageCollection, keepMemorySmall } from './keep-memory-small.ts';
 import { outputLevel } from './log-threshold.ts';
 import { loopComponent } from './loop-component.ts';
 import { membershipWatch } from './membership-watch.ts';
@@ -107,7 +107,7 @@ export async function superviseWorker(
     const components = () => supervisor.status();
     const componentsReady = supervisor.start(signal);
     await reportClusterReady({ ...engines, components, componentsReady }, signal);
-    await untilAborted(signal);
+    await keepMemorySmall({ collect: garbageCollection() }, signal);
   } finally {
     await supervisor.stop();
     client.close();
