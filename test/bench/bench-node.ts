@@ -87,9 +87,14 @@ async function fillStore(node: TestNode): Promise<void> {
 
 /** Takes the node back to the state before a first start: nothing but the store and the configuration. */
 export async function prepareFirstStart(node: TestNode, variant: Variant): Promise<void> {
+  await resetKeepingStore(node);
+  await node.writeFile(CONFIG_FILE, variant.config);
+}
+
+/** `mini-k8s reset`, but components and images stay. */
+export async function resetKeepingStore(node: TestNode): Promise<void> {
   await node.run(['mv', STORE, SAVED_STORE]);
   await node.run([nodePaths.executable, 'reset', '--yes'], { timeoutMs: 120_000 });
   await node.run(['mkdir', '-p', defaultDataDir]);
   await node.run(['mv', SAVED_STORE, STORE]);
-  await node.writeFile(CONFIG_FILE, variant.config);
 }

@@ -9,6 +9,7 @@ import { createBenchNode, planVariants, prepareFirstStart, type Variant } from '
 import { type CliResult, measureCli } from './measure-cli.ts';
 import { type IdleResult, measureIdle } from './measure-idle.ts';
 import { measureStart, type StartResult } from './measure-start.ts';
+import { measureWorkers, type WorkerResult } from './measure-worker.ts';
 import type { VariantResult } from './metrics.ts';
 import { type BenchOptions, parseBenchOptions } from './options.ts';
 import { renderDetails } from './render-details.ts';
@@ -37,22 +38,38 @@ async function main(): Promise<number> {
 
 async function measureAll(options: BenchOptions): Promise<readonly VariantResult[]> {
   const variants = planVariants(options);
+  const records = variants.map((variant) => ({ variant, ...emptyRecord() }));
+  if (options.parts.some((part) => part !== 'worker')) await measureController(options, records);
+  for (const record of records) {
+    if (options.parts.includes('worker')) record.workers.push(...(await joinAll(options, record)));
+  }
+  return records.map(({ variant, ...record }) => ({ name: variant.name, ...record }));
+}
+
+/** On a single node, all variants in turns. */
+async function measureController(
+  options: BenchOptions,
+  records: readonly VariantRecord[],
+): Promise<void> {
   say(`Making a node with 1 vCPU and 1 GiB, and importing the components`);
-  const node = await createBenchNode(`bench-${process.pid}`, variants);
+  const node = await createBenchNode(
+    `bench-${process.pid}`,
+    records.map(({ variant }) => variant),
+  );
   // An interrupted run leaves nothing behind either.
   const stop = () => void node.destroy().finally(() => process.exit(130));
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
-    const records = variants.map((variant) => ({ variant, ...emptyRecord() }));
     for (const record of records) {
       if (options.parts.includes('cli')) record.cli = await measureCli(node, record.variant);
     }
-    const runs = options.parts.some((part) => part !== 'cli') ? options.runs : 0;
+    const runs = options.parts.some((part) => part === 'start' || part === 'idle')
+      ? options.runs
+      : 0;
     // A B A B: what changes on the machine meanwhile meets both.
     for (let run = 1; run <= runs; run += 1) {
       for (const record of records) await measureRun({ node, options, record, run });
     }
-    return records.map(({ variant, ...record }) => ({ name: variant.name, ...record }));
   } finally {
     await node.destroy();
   }
@@ -62,17 +79,20 @@ interface Record {
   readonly firstStarts: StartResult[];
   readonly restarts: StartResult[];
   readonly idles: IdleResult[];
+  readonly workers: WorkerResult[];
   cli?: CliResult;
 }
 
+type VariantRecord = Record & { readonly variant: Variant };
+
 function emptyRecord(): Record {
-  return { firstStarts: [], restarts: [], idles: [] };
+  return { firstStarts: [], restarts: [], idles: [], workers: [] };
 }
 
 interface RunOptions {
   readonly node: TestNode;
   readonly options: BenchOptions;
-  readonly record: Record & { readonly variant: Variant };
+  readonly record: VariantRecord;
   readonly run: number;
 }
 
@@ -92,6 +112,16 @@ async function measureRun({ node, options, record, run }: RunOptions): Promise<v
   const second = await measureStart(node, target);
   say(`${label}: restart ${describeStart(second.result)}`);
   record.restarts.push(await second.stop());
+}
+
+function joinAll({ runs }: BenchOptions, { variant }: VariantRecord) {
+  say(`${variant.name}: making a controller and a worker, 1 vCPU and 1 GiB each`);
+  return measureWorkers(variant, runs, ({ downloadJoinMs, joinMs }, run) => {
+    const [download, join] = [downloadJoinMs, joinMs].map((ms) => (ms / 1000).toFixed(1));
+    say(
+      `${variant.name}, run ${run} of ${runs}: joined in ${download} s, with artifacts ${join} s`,
+    );
+  });
 }
 
 function describeStart({ milestones }: Pick<StartResult, 'milestones'>): string {

@@ -1,6 +1,7 @@
 import type { CliResult } from './measure-cli.ts';
 import type { IdleResult } from './measure-idle.ts';
 import type { StartResult } from './measure-start.ts';
+import type { WorkerResult } from './measure-worker.ts';
 import { type Summary, summarize } from './statistics.ts';
 
 /** Everything that one configuration gave in all its runs. */
@@ -9,6 +10,7 @@ export interface VariantResult {
   readonly firstStarts: readonly StartResult[];
   readonly restarts: readonly StartResult[];
   readonly idles: readonly IdleResult[];
+  readonly workers: readonly WorkerResult[];
   readonly cli?: CliResult;
 }
 
@@ -88,6 +90,26 @@ export const metrics: readonly Metric[] = [
     ...{ id: 'version-cold', title: '--version, nothing cached', unit: 'ms', decimals: 0 },
     values: ({ cli }) => cli?.coldVersionMs ?? [],
   },
+  workerMetric('join', 'worker with artifacts → node Ready', {
+    ...{ unit: 's', decimals: 1, target: 15 },
+    value: ({ joinMs }) => joinMs / 1000,
+  }),
+  workerMetric('join-download', 'worker with an empty disk → node Ready', {
+    ...{ unit: 's', decimals: 1 },
+    value: ({ downloadJoinMs }) => downloadJoinMs / 1000,
+  }),
+  workerMetric('worker-anonymous', 'anonymous memory of a worker', {
+    ...{ unit: 'MiB', decimals: 0, target: 130 },
+    value: ({ anonymousBytes }) => anonymousBytes / MIB,
+  }),
+  workerMetric('worker-supervisor', "its supervisor's", {
+    ...{ unit: 'MiB', decimals: 1, target: 35 },
+    value: ({ supervisorBytes }) => supervisorBytes / MIB,
+  }),
+  workerMetric('controller-supervisor', "its controller's supervisor's", {
+    ...{ unit: 'MiB', decimals: 1, target: 30 },
+    value: ({ controllerSupervisorBytes }) => controllerSupervisorBytes / MIB,
+  }),
 ];
 
 /** A metric's numbers over all runs; undefined when it was not measured. */
@@ -131,14 +153,23 @@ function cpuSecondsTo(starts: readonly StartResult[], milestone: string): number
   });
 }
 
-interface IdleMetricOptions {
+interface ResultMetricOptions<T> {
   readonly unit: string;
   readonly decimals: number;
   readonly target?: number;
-  readonly value: (idle: IdleResult) => number;
+  readonly value: (result: T) => number;
 }
 
-function idleMetric(id: string, title: string, options: IdleMetricOptions): Metric {
+function idleMetric(id: string, title: string, options: ResultMetricOptions<IdleResult>): Metric {
   const { value, ...rest } = options;
   return { id, title, ...rest, values: ({ idles }) => idles.map(value) };
+}
+
+function workerMetric(
+  id: string,
+  title: string,
+  options: ResultMetricOptions<WorkerResult>,
+): Metric {
+  const { value, ...rest } = options;
+  return { id, title, ...rest, values: ({ workers }) => workers.map(value) };
 }

@@ -57,7 +57,7 @@ test('shares come largest first, without the small ones', () => {
 });
 
 function variant(name: string, readyzMs: readonly number[]): VariantResult {
-  return { name, firstStarts: readyzMs.map(start), restarts: [], idles: [] };
+  return { name, firstStarts: readyzMs.map(start), restarts: [], idles: [], workers: [] };
 }
 
 function start(atMs: number): StartResult {
