@@ -25,10 +25,12 @@ export interface RealiseOptions {
   readonly onEvent: (event: NodeEvent) => void;
   readonly signal: AbortSignal;
   /** Where components come from besides the bundle: a worker's controllers. */
-  readonly moreSources?: (parts: {
-    readonly store: ArtifactStore;
-    readonly onEvent: (event: NodeEvent) => void;
-  }) => readonly ArtifactSource[];
+  readonly moreSources?: (parts: SourceParts) => readonly ArtifactSource[];
+}
+
+export interface SourceParts {
+  readonly store: ArtifactStore;
+  readonly onEvent: (event: NodeEvent) => void;
 }
 
 /**
@@ -36,11 +38,22 @@ export interface RealiseOptions {
  * certificates, files. Every step is idempotent; after a kill at any point the next run completes it.
  */
 export async function realisePlan(plan: NodePlan, options: RealiseOptions): Promise<void> {
+  await realiseComponents(plan, options);
+  await realiseMachine(plan, options);
+}
+
+/** The first half: directories and executables. */
+export async function realiseComponents(plan: NodePlan, options: RealiseOptions): Promise<void> {
+  await ensureDirectories(plan.directories);
+  const step = stepper(options.onEvent, options.clock);
+  await step('components', () => realiseArtifacts(plan, options));
+  options.signal.throwIfAborted();
+}
+
+/** The second half: what is not the components' own. */
+export async function realiseMachine(plan: NodePlan, options: RealiseOptions): Promise<void> {
   const { onEvent, signal } = options;
   const step = stepper(onEvent, options.clock);
-  await ensureDirectories(plan.directories);
-  await step('components', () => realiseArtifacts(plan, options));
-  signal.throwIfAborted();
   await step('machine settings', () =>
     ensureHostSettings(plan.hostSettings, { recordFile: hostRecordFile(options.paths), onEvent }),
   );

@@ -62,10 +62,12 @@ async function printPlan(invocation: Invocation): Promise<number> {
 }
 
 async function runWorkerCommand(invocation: Invocation): Promise<number> {
-  const [{ readTokenText }, { runWorker }] = await Promise.all([
+  const [{ readTokenText }, { runWorker }, { startAnew, takeMarker }] = await Promise.all([
     import('../read-token.ts'),
     import('../../node/start-worker.ts'),
+    import('../start-anew.ts'),
   ]);
+  const isStartedAnew = takeMarker(process.env);
   const token = await readTokenText({
     token: textOption(invocation, 'token'),
     tokenFile: textOption(invocation, 'tokenFile'),
@@ -74,15 +76,25 @@ async function runWorkerCommand(invocation: Invocation): Promise<number> {
   });
   // What other users see in ps: the token must not be there for as long as the node runs.
   process.title = 'mini-k8s worker';
-  return runUntilSignal(invocation, (options, signal) =>
+  let wantsAnew = false;
+  const exitCode = await runUntilSignal(invocation, (options, signal) =>
     runWorker(
       {
         ...options,
         ...workerSettings(invocation),
         env: process.env,
         ...(token === undefined ? {} : { token }),
+        ...(isStartedAnew
+          ? {}
+          : {
+              endAfterDownload: () => {
+                wantsAnew = true;
+              },
+            }),
       },
       signal,
     ),
   );
+  if (wantsAnew) startAnew();
+  return exitCode;
 }
