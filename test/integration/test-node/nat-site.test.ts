@@ -13,6 +13,7 @@ import { namespaceFile } from '../../support/node/network-namespace.ts';
 import { listRecords } from '../../support/node/node-record.ts';
 import { cleanStaleNodes } from '../../support/node/remove-node.ts';
 import { nodeSkipReason } from '../../support/node/skip-reason.ts';
+import { slowDownLink } from '../../support/node/slow-link.ts';
 import type { NatSite, NodeProcess, Site, TestNode } from '../../support/node/types.ts';
 
 const small = { cpus: 0.5, memoryBytes: 128 * 1024 ** 2, diskBytes: 256 * 1024 ** 2 };
@@ -131,25 +132,33 @@ describe.skipIf(nodeSkipReason() !== undefined)('sites behind NAT', () => {
 
   test('loses as many packets as it is told', async () => {
     await sites[0].setLoss(0.2);
-    const counter = outside.spawn([
-      'perl',
-      '-MIO::Socket::INET',
-      '-e',
-      `$| = 1; my $s = IO::Socket::INET->new(LocalPort => 7002, Proto => "udp") or die $!; print "listening\\n";
-       my $count = 0; while (1) { $s->recv(my $m, 9); last if $m eq "end"; $count++ } print "received $count\\n";`,
-    ]);
-    await saysNext(counter, 'listening');
-    const send = `my $s = IO::Socket::INET->new(PeerAddr => "${outside.address}:7002", Proto => "udp") or die $!;
-      for (1..500) { $s->send("x"); select undef, undef, undef, 0.001 }
-      for (1..30) { $s->send("end") or last }`;
-    await nodes[0].run(['perl', '-MIO::Socket::INET', '-e', send]);
-    await counter.exited;
-    const received = Number(/received (\d+)/.exec(counter.output())?.[1]);
+    const received = await receivedOf500(nodes[0], outside);
     // Nine standard deviations off is no accident.
     expect(received).toBeGreaterThan(320);
     expect(received).toBeLessThan(480);
     await sites[0].restoreLink();
     expect(await nodes[0].run(ask(outside.address))).toContain('you are');
+  });
+
+  test('a slow line is as slow and as bad as it is told, and an ordinary one afterwards', async () => {
+    const connect = `use Time::HiRes 'time'; my $t = time;
+      my $c = IO::Socket::INET->new("${outside.address}:7000") or die $!; printf "%d", (time - $t) * 1000;`;
+    const connectMs = async () =>
+      Number(await nodes[0].run(['perl', '-MIO::Socket::INET', '-e', connect]));
+    {
+      await using _line = await slowDownLink(sites[0], { delayMs: 100, lossFraction: 0 });
+      const elapsedMs = await connectMs();
+      expect(elapsedMs).toBeGreaterThanOrEqual(200);
+      expect(elapsedMs).toBeLessThan(1000);
+    }
+    expect(await connectMs()).toBeLessThan(200);
+    {
+      await using _line = await slowDownLink(sites[0], { delayMs: 1, lossFraction: 0.2 });
+      const received = await receivedOf500(nodes[0], outside);
+      expect(received).toBeGreaterThan(320);
+      expect(received).toBeLessThan(480);
+    }
+    expect(await receivedOf500(nodes[0], outside)).toBe(500);
   });
 
   test('a router that forgets its connections lets nothing in that was open', async () => {
@@ -266,6 +275,24 @@ describe.skipIf(nodeSkipReason() !== undefined)('removal of sites behind NAT', (
     expect((await listRecords()).map(({ name }) => name).join()).not.toContain('nat-lost');
   });
 });
+
+/** How many of 500 datagrams arrive. */
+async function receivedOf500(from: TestNode, at: TestNode): Promise<number> {
+  const counter = at.spawn([
+    'perl',
+    '-MIO::Socket::INET',
+    '-e',
+    `$| = 1; my $s = IO::Socket::INET->new(LocalPort => 7002, Proto => "udp") or die $!; print "listening\\n";
+     my $count = 0; while (1) { $s->recv(my $m, 9); last if $m eq "end"; $count++ } print "received $count\\n";`,
+  ]);
+  await saysNext(counter, 'listening');
+  const send = `my $s = IO::Socket::INET->new(PeerAddr => "${at.address}:7002", Proto => "udp") or die $!;
+    for (1..500) { $s->send("x"); select undef, undef, undef, 0.001 }
+    for (1..30) { $s->send("end") or last }`;
+  await from.run(['perl', '-MIO::Socket::INET', '-e', send]);
+  await counter.exited;
+  return Number(/received (\d+)/.exec(counter.output())?.[1]);
+}
 
 /** Waits for output that is new. */
 async function saysNext(process: NodeProcess, text: string): Promise<void> {
