@@ -4,9 +4,12 @@ import { type EdgeSites, startEdgeSites } from '../support/e2e/edge-sites.ts';
 import { explainFailures } from '../support/e2e/explain-failures.ts';
 import { startPods } from '../support/e2e/objects.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
+import { describeBadLink } from './workers/bad-link.suite.ts';
+import { describeControllerRestart } from './workers/controller-restart.suite.ts';
 import { describeNodes } from './workers/nodes.suite.ts';
 import { describeOffline } from './workers/offline.suite.ts';
 import { describeServed, servedBinds } from './workers/served.suite.ts';
+import { describeSilentCut } from './workers/silent-cut.suite.ts';
 import { describeVerbs } from './workers/verbs.suite.ts';
 
 // One cluster for all; what disturbs it comes last, and leaves it whole.
@@ -32,6 +35,9 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     describeNodes(current);
     describeVerbs(current);
     describeServed(current);
+    describeBadLink(current);
+    describeControllerRestart(current);
+    describeSilentCut(current);
     describeOffline(current);
   },
 );
