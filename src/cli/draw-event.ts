@@ -168,6 +168,7 @@ const quietComponents: ReadonlySet<string> = new Set([
   'join-document',
   'local-node',
   'node-sites',
+  'removed-nodes',
   'status',
   'tunnel',
 ]);

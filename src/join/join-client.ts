@@ -44,20 +44,43 @@ export async function joinCluster(
   options: GatewayClientOptions,
   signal: AbortSignal,
 ): Promise<JoinResult> {
-  return await firstAnswer(token.servers, async (server) => {
+  return await firstAnswer(token.servers, (server) => {
     const attempt = { server, what: `join the cluster through ${server}`, options, signal };
-    const ca = await verifyGateway(attempt, [token.caPin]);
-    const answer = await post(
-      attempt,
-      { ca },
-      {
-        path: joinPaths.nodes,
-        authorization: `Bearer ${token.id}.${token.secret}`,
-        body: JSON.stringify(request),
-      },
-    );
-    return readDocument(attempt, answer, [token.caPin]);
+    return showToken(attempt, { token, request, path: joinPaths.nodes });
   });
+}
+
+/**
+ * What `joinCluster` would get, without becoming a member: no controller remembers that this machine asked.
+ * @throws GatewayError, or UserErrors with one of each server; the signal's reason when it aborts.
+ */
+export async function previewJoin(
+  token: JoinToken,
+  request: JoinRequest,
+  options: GatewayClientOptions,
+  signal: AbortSignal,
+): Promise<JoinResult> {
+  return await firstAnswer(token.servers, (server) => {
+    const attempt = { server, what: `plan a join through ${server}`, options, signal };
+    return showToken(attempt, { token, request, path: joinPaths.dryRun });
+  });
+}
+
+interface TokenRequest {
+  readonly token: JoinToken;
+  readonly request: JoinRequest;
+  readonly path: string;
+}
+
+async function showToken(
+  attempt: GatewayAttempt,
+  { token, request, path }: TokenRequest,
+): Promise<JoinDocument> {
+  const ca = await verifyGateway(attempt, [token.caPin]);
+  const authorization = `Bearer ${token.id}.${token.secret}`;
+  const body = JSON.stringify(request);
+  const answer = await post(attempt, { ca }, { path, authorization, body });
+  return readDocument(attempt, answer, [token.caPin]);
 }
 
 /**

@@ -44,9 +44,9 @@ export interface JoinRecords {
   markRemoved(nodeName: string, nowMs: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** Every record has the first label; `'true'` or `'false'` in the second is what admission policies select by. */
+/** Every record has the first label; `'true'` or `'false'` in the second is what admission policies and watches select by. */
 export const recordLabel = 'mini-k8s.io/join-record';
-const removedLabel = 'mini-k8s.io/removed';
+export const removedLabel = 'mini-k8s.io/removed';
 
 const namePrefix = 'mini-k8s-node-';
 

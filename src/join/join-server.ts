@@ -7,7 +7,7 @@ import { KubeApiError, KubeConnectionError } from '../kube-client/errors.ts';
 import { type AdmissionFacts, admitJoin, admitRefresh, isTwoMachines } from './admit-node.ts';
 import type { TokenCheck } from './check-token.ts';
 import { joinPaths } from './join-paths.ts';
-import type { JoinRecords } from './join-records.ts';
+import type { JoinRecord, JoinRecords } from './join-records.ts';
 import { JoinRefusal } from './join-refusal.ts';
 import { readJoinRequest } from './join-request.ts';
 import { nodeNameOf } from './node-name.ts';
@@ -25,6 +25,8 @@ export interface JoinRouteOptions {
     request: JoinRequest,
     site: NodeSite,
   ) => JoinDocument | Promise<JoinDocument>;
+  /** Told of each machine that was let in or asked again: where it is. */
+  readonly onAdmitted?: (nodeName: string, site: NodeSite) => void;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -33,8 +35,10 @@ export interface JoinRouteOptions {
 const answerTimeoutMs = 20_000;
 
 /**
- * The join API. `POST nodes` with a join token makes a machine a member; `POST refresh` with the node's certificate
- * tells it what has changed. Both take a JoinRequest and answer a JoinDocument, or `{reason, message, fix}`.
+ * The join API. `POST nodes` with a join token makes a machine a member; `POST dry-run` answers the same and remembers
+ * nothing, on a path of its own so that a controller that does not know it cannot take it for a join; `POST refresh`
+ * with the node's certificate tells it what has changed. All take a JoinRequest and answer a JoinDocument, or
+ * `{reason, message, fix}`.
  */
 export function createJoinRoute(options: JoinRouteOptions): HttpRoute {
   return {
@@ -60,8 +64,7 @@ async function answer(
   request: IncomingMessage,
   peer: Peer,
 ): Promise<JoinDocument> {
-  const path = (request.url ?? '').split('?', 1)[0];
-  const serve = path === joinPaths.nodes ? join : path === joinPaths.refresh ? refresh : undefined;
+  const serve = handlers[pathOf(request)];
   if (serve === undefined) throw badRequest(404, 'the join API has no such path');
   if (request.method !== 'POST') throw badRequest(405, 'only POST is served here');
   return await serve(options, { request, peer, signal: AbortSignal.timeout(answerTimeoutMs) });
@@ -73,25 +76,38 @@ interface Call {
   readonly signal: AbortSignal;
 }
 
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? '').split('?', 1)[0] ?? '';
+}
+
+const handlers: Readonly<Record<string, typeof join>> = {
+  [joinPaths.nodes]: join,
+  [joinPaths.dryRun]: join,
+  [joinPaths.refresh]: refresh,
+};
+
 async function join(options: JoinRouteOptions, call: Call): Promise<JoinDocument> {
   const { request, peer, signal } = call;
   const { authorization } = request.headers;
   const { remoteAddress } = peer;
   const token = await options.tokens.check({ authorization, remoteAddress, signal }, 'worker');
   const { asked, site } = await readRequest(call);
-  const { nodeName } = asked;
+  const { nodeName, machineId } = asked;
   const isAlive = await options.isAlive(nodeName);
   const nowMs = options.clock.now();
+  const admit = (current: JoinRecord | undefined) =>
+    admitJoin({ request: asked, site, current, isAlive, nowMs }, token.id);
   // Told before it is remembered: a machine that got no answer has not joined.
   const document = await options.describeDocument(asked, site);
-  await options.records.update(
-    nodeName,
-    (current) => admitJoin({ request: asked, site, current, isAlive, nowMs }, token.id),
-    signal,
-  );
-  options.logger.info(
-    `machine ${asked.machineId} joined as node ${nodeName} with token ${token.id} from ${remoteAddress}, site ${site.name}`,
-  );
+  const origin = `with token ${token.id} from ${remoteAddress}, site ${site.name}`;
+  if (pathOf(request) === joinPaths.dryRun) {
+    admit(await options.records.get(nodeName, signal));
+    options.logger.info(`machine ${machineId} asked what it would be as ${nodeName} ${origin}`);
+    return document;
+  }
+  await options.records.update(nodeName, admit, signal);
+  options.onAdmitted?.(nodeName, site);
+  options.logger.info(`machine ${machineId} joined as node ${nodeName} ${origin}`);
   return document;
 }
 
@@ -120,6 +136,7 @@ async function refresh(options: JoinRouteOptions, call: Call): Promise<JoinDocum
     (current) => admitKnown(options.logger, { request: asked, site, current, nowMs }),
     signal,
   );
+  options.onAdmitted?.(nodeName, site);
   return document;
 }
 

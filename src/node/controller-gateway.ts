@@ -12,6 +12,7 @@ import { createMetricsProxy } from '../gateway/metrics-proxy.ts';
 import { createTokenCheck } from '../join/check-token.ts';
 import { createJoinRecords } from '../join/join-records.ts';
 import { createJoinRoute } from '../join/join-server.ts';
+import type { RemovedNodes } from '../join/removed-nodes.ts';
 import type { JoinDocument, JoinRequest, NodeSite } from '../join/types.ts';
 import type { KubeClient, KubeObject } from '../kube-client/types.ts';
 import { readSecret } from '../pki/ensure-secret.ts';
@@ -29,6 +30,7 @@ export interface ControllerGatewayOptions {
   readonly sessions: TunnelSessions;
   readonly tunnel: TunnelServer;
   readonly sites: KnownSites;
+  readonly removed: RemovedNodes;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -65,6 +67,7 @@ export async function controllerGateway(options: ControllerGatewayOptions): Prom
         records,
         isAlive: (name) => isAlive(options, name),
         describeDocument: (request, site) => describeDocument(options, store, { request, site }),
+        onAdmitted: (name, site) => options.sites.learn(name, site),
         logger,
         clock,
       }),
@@ -75,7 +78,14 @@ export async function controllerGateway(options: ControllerGatewayOptions): Prom
         logger,
       }),
     ],
-    acceptTunnel: (socket, identity) => sessions.accept(socket, identity),
+    acceptTunnel: (socket, identity) => {
+      if (!options.removed.isRemoved(identity.nodeName)) {
+        sessions.accept(socket, identity);
+        return;
+      }
+      logger.info(`refused the tunnel of node ${identity.nodeName}, which was removed`);
+      socket.destroy();
+    },
     ...(proxy === undefined ? {} : { handleConnect: proxy.handleConnect }),
     logger,
     clock,
@@ -103,13 +113,12 @@ interface Condition {
 }
 
 async function describeDocument(
-  { node, sites }: ControllerGatewayOptions,
+  { node }: ControllerGatewayOptions,
   store: Parameters<typeof listOffered>[0],
   asking: { readonly request: JoinRequest; readonly site: NodeSite },
 ): Promise<JoinDocument> {
   const { config, paths, plan } = node;
   const { request, site } = asking;
-  sites.learn(request.nodeName, site);
   const { address: _address, ...api } = config.spec.api;
   const host = api.externalAddress === '' ? plan.nodeAddress : api.externalAddress;
   return {

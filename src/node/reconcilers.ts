@@ -5,6 +5,7 @@ import { readTextIfExists, writeFileAtomic } from '../base/files.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../base/time.ts';
 import { createJoinRecords } from '../join/join-records.ts';
+import type { RemovedNodes } from '../join/removed-nodes.ts';
 import type { KubeClient } from '../kube-client/types.ts';
 import { runClusterRoutes } from '../reconcilers/cluster-routes.ts';
 import { type CniHost, createCniConfig, restorePodBridge } from '../reconcilers/cni-config.ts';
@@ -31,6 +32,7 @@ export interface ReconcilerParts {
   readonly sessions: TunnelSessions;
   readonly sites: KnownSites;
   readonly nodeSites: NodeSites;
+  readonly removed: RemovedNodes;
 }
 
 /** The loops over the API that a controller runs in this process. */
@@ -50,6 +52,7 @@ export function reconcilerComponents(parts: ReconcilerParts): Component[] {
   return [
     loop('csr-approver', (signal) => runCsrApprover(approverOptions(parts), signal)),
     loop('cluster-routes', (signal) => followCluster(parts, signal)),
+    loop('removed-nodes', (signal) => parts.removed.run(signal)),
     loop('node-sites', (signal) => parts.nodeSites.run(signal)),
     ...(plan.runsWorkloads
       ? [

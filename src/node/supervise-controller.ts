@@ -1,6 +1,7 @@
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../base/time.ts';
 import { pkiFiles } from '../components/layout.ts';
+import { createRemovedNodes } from '../join/removed-nodes.ts';
 import { mainSite } from '../join/site.ts';
 import { createKubeClient } from '../kube-client/client.ts';
 import type { KubeClient } from '../kube-client/types.ts';
@@ -59,6 +60,11 @@ export async function superviseController(
     localNode: { name: plan.nodeName, site: mainSite },
     onChange: nodeSites.recheck,
   });
+  const removed = createRemovedNodes({
+    client,
+    logger,
+    onRemoved: (name) => sessions.closeNode(name, `node ${name} was removed`),
+  });
   const secrets = await readSecrets(plan);
   const deployer = createDeployer({
     client,
@@ -76,8 +82,8 @@ export async function superviseController(
   const supervisor: Supervisor = createSupervisor({
     components: [
       ...controllerParts(parts),
-      ...reconcilerComponents({ ...parts, node, routes, sessions, sites, nodeSites }),
-      await controllerGateway({ ...parts, node, sessions, sites }),
+      ...reconcilerComponents({ ...parts, node, routes, sessions, sites, nodeSites, removed }),
+      await controllerGateway({ ...parts, node, sessions, sites, removed }),
       statusServer({
         socketPath: paths.statusSocket,
         clock,

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createBootstrapToken, revokeBootstrapToken } from '../../../src/join/bootstrap-tokens.ts';
 import { createTokenCheck } from '../../../src/join/check-token.ts';
 import type { GatewayError } from '../../../src/join/gateway-error.ts';
-import { joinCluster, refreshDocument } from '../../../src/join/join-client.ts';
+import { joinCluster, previewJoin, refreshDocument } from '../../../src/join/join-client.ts';
 import { createJoinRecords, recordName } from '../../../src/join/join-records.ts';
 import { createJoinRoute, type JoinRouteOptions } from '../../../src/join/join-server.ts';
 import type { JoinRequest, JoinRole } from '../../../src/join/types.ts';
@@ -47,12 +47,14 @@ describe('joining through a gateway', () => {
   let rig: GatewayRig;
   let nowMs: number | undefined;
   const alive = new Set<string>();
+  const admitted: string[] = [];
   const clock = { now: () => nowMs ?? Date.now() };
   const records = () => createJoinRecords(client);
 
   beforeEach(async () => {
     nowMs = undefined;
     alive.clear();
+    admitted.length = 0;
     const described: JoinRouteOptions['describeDocument'] = (_request, site) =>
       documentOf(authority, site);
     rig = await startGateway({
@@ -63,6 +65,7 @@ describe('joining through a gateway', () => {
           records: records(),
           isAlive: (name) => alive.has(name),
           describeDocument: described,
+          onAdmitted: (name, site) => admitted.push(`${name} ${site.name}`),
           logger,
           clock,
         }),
@@ -119,6 +122,43 @@ describe('joining through a gateway', () => {
     expect(rig.log.join('')).toContain(
       `joined as node edge-1 with token ${token.id} from 127.0.0.1, site main`,
     );
+  });
+
+  it('tells a machine what it would be, and remembers nothing of it', async () => {
+    const token = await makeToken();
+    const preview = (request: JoinRequest) =>
+      previewJoin(tokenOf(authority, token, [rig.port]), request, clientOptions, signal);
+    const { document } = await preview(machine);
+    expect(document).toEqual(documentOf(authority, { name: 'main', isBehindNat: false }));
+    expect(await records().get('edge-1')).toBeUndefined();
+    expect(admitted).toEqual([]);
+    expect(rig.log.join('')).toContain(`asked what it would be as edge-1 with token ${token.id}`);
+    await join(token);
+    const before = await records().get('edge-1');
+    alive.add('edge-1');
+    expect(await refusalOf(preview(otherMachine))).toMatchObject({
+      reason: 'NameTaken',
+      what: `plan a join through 127.0.0.1:${rig.port}`,
+    });
+    expect(await records().get('edge-1')).toEqual(before);
+    const wrong = { id: token.id, secret: 'x'.repeat(16) };
+    const refused = previewJoin(
+      tokenOf(authority, wrong, [rig.port]),
+      machine,
+      clientOptions,
+      signal,
+    );
+    expect(await refusalOf(refused)).toMatchObject({ reason: 'TokenUnknown' });
+  });
+
+  it('believes where a machine is only once it was let in', async () => {
+    const token = await makeToken();
+    await join(token);
+    expect(admitted).toEqual(['edge-1 main']);
+    await refusalOf(join(token, { ...otherMachine, addresses: ['192.168.1.7'] }));
+    expect(admitted).toEqual(['edge-1 main']);
+    await refresh(machine, authority.node('edge-1'));
+    expect(admitted).toEqual(['edge-1 main', 'edge-1 main']);
   });
 
   it('sees a machine behind an address translation', async () => {
@@ -289,20 +329,6 @@ describe('joining through a gateway', () => {
     expect(rig.log.join('')).not.toContain('two machines');
     await refresh(machine, pair);
     expect(rig.log.join('')).toContain('ERROR two machines use the identity of node edge-1');
-  });
-
-  it('changes a record as one step, whoever else does', async () => {
-    await join(await makeToken());
-    const writers = Array.from({ length: 10 }, () =>
-      records().update('edge-1', (current) =>
-        current === undefined
-          ? undefined
-          : { ...current, addresses: [...current.addresses, '10.9.9.9'] },
-      ),
-    );
-    await Promise.all(writers);
-    const after = await records().get('edge-1');
-    expect(after?.addresses).toHaveLength(machine.addresses.length + 10);
   });
 
   describe('with a client that is not ours', () => {
