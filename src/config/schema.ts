@@ -99,7 +99,13 @@ export const clusterConfigSchema = z.strictObject({
         .strictObject({
           name: nodeName.default(''),
           labels: z
-            .record(z.string(), z.string().max(63).regex(labelValue, 'is not a label value'))
+            .record(
+              z.string(),
+              z
+                .string()
+                .max(63, 'is longer than 63 characters')
+                .regex(labelValue, 'is not a label value'),
+            )
             .default({}),
           taints: z
             .array(z.string().regex(taint, 'is not a taint such as key=value:NoSchedule'))

@@ -60,6 +60,39 @@ export async function writeMembership(paths: Paths, stored: StoredMembership): P
   await ensureFile({ path: joinDocumentFile(paths), content, ...own });
 }
 
+function removalFile(paths: Paths): string {
+  return `${paths.stateDir}/removed.json`;
+}
+
+/** Remembers what a controller said to a node that was taken out: the next start says it again, with no kubelet before. */
+export async function writeRemoval(paths: Paths, said: UserError): Promise<void> {
+  const { why, fix } = said;
+  await writeFileAtomic(removalFile(paths), `${JSON.stringify({ why, fix })}\n`, { mode: 0o600 });
+}
+
+/** What a controller said when it last refused this node; undefined for a node in good standing. */
+export async function readRemoval(paths: Paths): Promise<UserError | undefined> {
+  const text = await readTextIfExists(removalFile(paths));
+  if (text === undefined) return undefined;
+  try {
+    return removalError(JSON.parse(text) as { readonly why: string; readonly fix?: string });
+  } catch (error) {
+    // Half-written: the controllers say it again.
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** What a worker ends with when it was taken out of its cluster. */
+export function removalError(said: { readonly why: string; readonly fix?: string | undefined }) {
+  const { why, fix } = said;
+  return new UserError({ what: 'run this worker', why, ...(fix === undefined ? {} : { fix }) });
+}
+
+export async function forgetRemoval(paths: Paths): Promise<void> {
+  await rm(removalFile(paths), { force: true });
+}
+
 /** Whether the kubelet has a certificate and the kubeconfig that names it. */
 export async function hasKubeletCertificate(paths: Paths): Promise<boolean> {
   const files = [kubeletClientCertificate(paths), kubeconfigPath(paths, 'kubelet')];

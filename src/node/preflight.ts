@@ -6,6 +6,7 @@ import { ports } from '../components/layout.ts';
 import type { Paths } from '../config/paths.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import { probeWritable } from './host-facts.ts';
+import { joinDocumentFile } from './membership.ts';
 import { checkPorts, type PortUse, portClashes } from './port-check.ts';
 import type { PreparedNode } from './prepare.ts';
 
@@ -40,16 +41,33 @@ export async function checkDataDirectory(paths: Paths): Promise<void> {
   }
   const { bavail, bsize } = await statfs(paths.dataDir);
   const freeBytes = bavail * bsize;
-  const isLater = await access(`${paths.etcdDir}/member`).then(
-    () => true,
-    () => false,
-  );
+  const isLater = await exists(`${paths.etcdDir}/member`);
   const neededBytes = isLater ? minimumFreeBytesLater : minimumFreeBytes;
   if (freeBytes >= neededBytes) return;
   throw new UserError({
     what,
     why: `only ${mebibytes(freeBytes)} MiB are free there, ${mebibytes(neededBytes)} MiB are needed`,
     fix: 'make room or choose another directory with --data-dir',
+  });
+}
+
+/** @throws UserError when a worker would start in the data directory of a controller. */
+export async function requireNoControlPlane(paths: Paths): Promise<void> {
+  if (!(await exists(`${paths.etcdDir}/member`))) return;
+  throw new UserError({
+    what: 'start the worker',
+    why: `this machine is a controller: there is a cluster's data in ${paths.etcdDir}`,
+    fix: 'start it with mini-k8s controller, which runs pods too; to give that cluster up: mini-k8s reset --yes',
+  });
+}
+
+/** @throws UserError when a controller would start in the data directory of a worker. */
+export async function requireNoMembership(paths: Paths): Promise<void> {
+  if (!(await exists(joinDocumentFile(paths)))) return;
+  throw new UserError({
+    what: 'start the controller',
+    why: `this machine is a worker of a cluster: ${joinDocumentFile(paths)} is there`,
+    fix: 'start it with mini-k8s worker; to make it a cluster of its own: mini-k8s reset --yes first',
   });
 }
 
@@ -116,6 +134,13 @@ function nodePortUses({ spec }: ClusterConfig): PortUse[] {
         ]
       : []),
   ];
+}
+
+function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
 }
 
 function describeDiskError(error: unknown): string {

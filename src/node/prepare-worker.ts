@@ -1,46 +1,66 @@
 import { throwCollected, UserError } from '../base/errors.ts';
+import { proxySettingsFrom } from '../base/proxy-settings.ts';
+import type { Clock } from '../base/time.ts';
 import type { HostFacts } from '../config/host-facts.ts';
-import { isNodeName } from '../config/names.ts';
 import { checkHost, inspectConfig } from '../config/parse.ts';
 import { type Paths, pathsFor } from '../config/paths.ts';
+import { previewJoin } from '../join/join-client.ts';
+import { parseJoinToken } from '../join/token.ts';
 import type { JoinDocument } from '../join/types.ts';
 import { gatherHostFacts } from './host-facts.ts';
-import { hasKubeletCertificate, readMembership } from './membership.ts';
+import { hasKubeletCertificate, readMembership, type StoredMembership } from './membership.ts';
+import { checkOwnSettings, nameErrors, type OwnSettings, ownConfig } from './own-settings.ts';
 import { planWorker } from './plan.ts';
 import { lastAddressFile, type PreparedNode } from './prepare.ts';
+import { describeMachine, gatewayClient } from './refresh-document.ts';
 
 /** What is said on the command line of a worker about itself. */
-export interface WorkerSettings {
+export interface WorkerSettings extends OwnSettings {
   readonly dataDir?: string;
-  /** The lower-cased host name when left out. */
-  readonly nodeName?: string;
-  /** `key=value`, comma-separated. */
-  readonly labels?: string;
-  /** `key=value:Effect`, comma-separated. */
-  readonly taints?: string;
 }
 
 /** The machine, before anything is known of the cluster. */
 export interface InspectedWorker {
   readonly paths: Paths;
   readonly host: HostFacts;
-  readonly nodeName: string;
 }
 
-/** @throws UserError for a name that is no node name. */
+export interface PreviewOptions extends WorkerSettings {
+  /** A join token's text; needed by a machine that has not joined. */
+  readonly token?: string;
+  /** For the machine's HTTP proxy. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+  readonly clock: Clock;
+}
+
 export async function inspectWorker(settings: WorkerSettings): Promise<InspectedWorker> {
   const paths = pathsFor(settings);
   const host = await gatherHostFacts({ lastAddressFile: lastAddressFile(paths) });
-  return { paths, host, nodeName: chooseNodeName(settings, host) };
+  return { paths, host };
+}
+
+/**
+ * The name by which this machine joins: the one that it is given, or had, or else its host name.
+ * @throws UserError for one that no node can have.
+ */
+export function chooseNodeName(
+  settings: Pick<WorkerSettings, 'nodeName'>,
+  host: Pick<HostFacts, 'hostname'>,
+  previous: string | undefined,
+): string {
+  const name = settings.nodeName ?? previous ?? host.hostname.toLowerCase();
+  throwCollected(nameErrors(name));
+  return name;
 }
 
 /** Plans a worker from what it learned when it joined. Changes nothing, and needs no network. */
 export async function prepareWorker(
   worker: InspectedWorker,
-  document: JoinDocument,
+  { nodeName, document }: StoredMembership,
   settings: WorkerSettings,
 ): Promise<PreparedNode> {
-  const { paths, host, nodeName } = worker;
+  const { paths, host } = worker;
   const inspected = await inspectConfig(
     workerConfig(document, nodeName, settings),
     'of the cluster',
@@ -62,59 +82,38 @@ export async function prepareWorker(
 }
 
 /**
- * The plan of a machine that has joined, for looking at.
- * @throws UserError when it has not.
+ * The plan of a machine that has joined, or would join with a token, for looking at. Changes nothing, here or in the
+ * cluster.
+ * @throws UserError when it has neither, GatewayError when no controller tells what it would be.
  */
-export async function prepareMember(settings: WorkerSettings): Promise<PreparedNode> {
-  const machine = await inspectWorker(settings);
+export async function previewWorker(
+  options: PreviewOptions,
+  signal: AbortSignal,
+): Promise<PreparedNode> {
+  const token = options.token === undefined ? undefined : parseJoinToken(options.token);
+  await checkOwnSettings(options);
+  const machine = await inspectWorker(options);
   const stored = await readMembership(machine.paths);
-  if (stored === undefined) {
-    throw new UserError({
-      what: 'plan a worker',
-      why: 'this machine has not joined a cluster yet, and what it will run is what its cluster says',
-      fix: 'join first: mini-k8s worker --token-file FILE',
-    });
-  }
-  const { nodeName, document } = stored;
-  return prepareWorker({ ...machine, nodeName }, document, settings);
+  if (stored !== undefined) return prepareWorker(machine, stored, options);
+  if (token === undefined) throw unknownCluster();
+  const nodeName = chooseNodeName(options, machine.host, undefined);
+  const request = await describeMachine(machine.host, { nodeName, version: options.version });
+  const client = gatewayClient({ ...options, proxy: proxySettingsFrom(options.env) });
+  const { document } = await previewJoin(token, request, client, signal);
+  return prepareWorker(machine, { nodeName, document }, options);
+}
+
+function unknownCluster(): UserError {
+  return new UserError({
+    what: 'plan a worker',
+    why: 'this machine has not joined a cluster yet, and what it will run is what its cluster says',
+    fix: 'give it a token, which it only shows: mini-k8s worker --dry-run --token-file FILE',
+  });
 }
 
 /** The cluster's configuration with this machine's part in it, as the text that the parser takes. */
 function workerConfig(document: JoinDocument, nodeName: string, settings: WorkerSettings): string {
   const config = document.config as { spec?: object };
-  const node = {
-    name: nodeName,
-    labels: parseLabels(settings.labels),
-    taints: splitList(settings.taints),
-  };
+  const node = { name: nodeName, ...ownConfig(settings) };
   return JSON.stringify({ ...config, spec: { ...config.spec, node } });
-}
-
-function chooseNodeName(settings: WorkerSettings, host: HostFacts): string {
-  const name = settings.nodeName ?? host.hostname.toLowerCase();
-  if (isNodeName(name)) return name;
-  throw new UserError({
-    what: 'name this node',
-    why: `"${name}" is not a node name: lower-case letters, digits, "-" and ".", beginning and ending with a letter or digit`,
-    fix: 'choose one with --node-name',
-  });
-}
-
-/** @throws UserError for what is not `key=value`; keys and values are the configuration's to judge. */
-function parseLabels(text: string | undefined): Record<string, string> {
-  return Object.fromEntries(
-    splitList(text).map((pair) => {
-      const at = pair.indexOf('=');
-      if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)];
-      throw new UserError({
-        what: `use --labels ${text}`,
-        why: `"${pair}" is not key=value`,
-        fix: 'write them as --labels example.com/rack=r1,size=small',
-      });
-    }),
-  );
-}
-
-function splitList(text: string | undefined): string[] {
-  return (text ?? '').split(',').filter((part) => part !== '');
 }

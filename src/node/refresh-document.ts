@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import type { ApiEndpoint } from '../api-endpoint/types.ts';
 import { dialTcp } from '../base/dial.ts';
 import { errorMessage } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -7,7 +6,10 @@ import type { ProxySettings } from '../base/proxy-settings.ts';
 import { type Clock, sleep } from '../base/time.ts';
 import { kubeletClientCertificate } from '../components/kubelet.ts';
 import { membershipComponent } from '../components/layout.ts';
+import type { HostFacts } from '../config/host-facts.ts';
+import type { Paths } from '../config/paths.ts';
 import type { GatewayClientOptions } from '../join/gateway-connection.ts';
+import { GatewayError } from '../join/gateway-error.ts';
 import { refreshDocument } from '../join/join-client.ts';
 import type { JoinDocument, JoinRequest } from '../join/types.ts';
 import type { Component } from '../supervisor/types.ts';
@@ -21,16 +23,23 @@ export interface KeepDocumentOptions {
   readonly node: PreparedNode;
   readonly document: JoinDocument;
   readonly agent: TunnelAgent;
-  readonly apiEndpoint: ApiEndpoint;
   readonly proxy: ProxySettings | undefined;
   readonly version: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told when the controllers say that this node was taken out of the cluster. */
+  readonly onRemoved: (error: GatewayError) => void;
 }
 
 /** The controllers hear of a changed address within this time, milliseconds. */
 const refreshMs = 5 * 60_000;
 const retryMs = 30_000;
+/**
+ * A node without any session asks why once it has been so for between one and two times this, milliseconds: after the
+ * restart of a controller most have a session again by then, and the others do not ask in the same second.
+ */
+const lostMs = 5_000;
+const lookMs = 1_000;
 
 /**
  * Asks the controllers again and again for the join document and keeps it for the next start, which may be without a
@@ -46,7 +55,9 @@ export function keepDocument(options: KeepDocumentOptions): Component {
       let gateways = options.document.gateways;
       while (!signal.aborted) {
         const next = await refresh(options, gateways, signal).catch((error: unknown) => {
-          if (!signal.aborted) logger.info(`join document: ${errorMessage(error)}`);
+          if (signal.aborted) return undefined;
+          logger.info(`join document: ${errorMessage(error)}`);
+          if (isRemoval(error)) options.onRemoved(error);
           return undefined;
         });
         if (next !== undefined) {
@@ -54,10 +65,34 @@ export function keepDocument(options: KeepDocumentOptions): Component {
           options.agent.setControllers(next.gateways);
           await writeMembership(node.paths, { nodeName: node.plan.nodeName, document: next });
         }
-        await sleep(next === undefined ? retryMs : refreshMs, signal);
+        await pause(options, next === undefined ? retryMs : refreshMs, signal);
       }
     },
   });
+}
+
+/** Until it is time to ask again, or until a session that was there has been lost for a while. */
+async function pause(
+  { agent }: KeepDocumentOptions,
+  longestMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const untilMs = performance.now() + longestMs;
+  const patienceMs = lostMs * (1 + Math.random());
+  let lostSinceMs: number | undefined;
+  let wasConnected = false;
+  while (performance.now() < untilMs) {
+    await sleep(lookMs, signal);
+    const isConnected = agent.status().controllers.some((entry) => entry.isConnected);
+    wasConnected ||= isConnected;
+    if (isConnected) lostSinceMs = undefined;
+    else if (wasConnected) lostSinceMs ??= performance.now();
+    if (lostSinceMs !== undefined && performance.now() - lostSinceMs > patienceMs) return;
+  }
+}
+
+function isRemoval(error: unknown): error is GatewayError {
+  return error instanceof GatewayError && error.reason === 'NodeRemoved';
 }
 
 async function refresh(
@@ -65,21 +100,44 @@ async function refresh(
   gateways: readonly string[],
   signal: AbortSignal,
 ): Promise<JoinDocument> {
-  const { node, document } = options;
-  const pem = await readFile(kubeletClientCertificate(node.paths), 'utf8');
-  const host = await gatherHostFacts({ lastAddressFile: lastAddressFile(node.paths) });
-  const request = await describeMachine({ ...node, host }, options.version);
-  const membership = { gateways, ca: document.ca, cert: pem, key: pem };
-  return (await refreshDocument(membership, request, gatewayClient(options), signal)).document;
+  const { paths, plan } = options.node;
+  const host = await gatherHostFacts({ lastAddressFile: lastAddressFile(paths) });
+  return askAgain({ ...options, paths, host, nodeName: plan.nodeName }, gateways, signal);
+}
+
+/** A member, and what it has from its join. */
+export interface AskingMember {
+  readonly paths: Paths;
+  readonly host: HostFacts;
+  readonly nodeName: string;
+  readonly document: JoinDocument;
+  readonly proxy: ProxySettings | undefined;
+  readonly version: string;
+  readonly clock: Clock;
+}
+
+/**
+ * What the controllers tell a member now, by its kubelet's certificate.
+ * @throws GatewayError, `refused` for a node that they do not take any more, or UserErrors with one of each gateway.
+ */
+export async function askAgain(
+  member: AskingMember,
+  gateways: readonly string[],
+  signal: AbortSignal,
+): Promise<JoinDocument> {
+  const pem = await readFile(kubeletClientCertificate(member.paths), 'utf8');
+  const request = await describeMachine(member.host, member);
+  const membership = { gateways, ca: member.document.ca, cert: pem, key: pem };
+  return (await refreshDocument(membership, request, gatewayClient(member), signal)).document;
 }
 
 /** What this machine says about itself. */
 export async function describeMachine(
-  { host, plan }: Pick<PreparedNode, 'host'> & { readonly plan: { readonly nodeName: string } },
-  version: string,
+  host: HostFacts,
+  { nodeName, version }: { readonly nodeName: string; readonly version: string },
 ): Promise<JoinRequest> {
   return {
-    nodeName: plan.nodeName,
+    nodeName,
     machineId: host.machineId,
     bootId: (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
     version,

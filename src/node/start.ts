@@ -11,6 +11,7 @@ import {
   checkFreePorts,
   checkServiceTools,
   portUses,
+  requireNoMembership,
   requireRoot,
 } from './preflight.ts';
 import { prepareController } from './prepare.ts';
@@ -78,6 +79,7 @@ async function startController(options: ControllerOptions, signal: AbortSignal):
   checkServiceTools(node);
   await checkDataDirectory(node.paths);
   await runUnderLock(node.paths, { ...options, command: 'controller' }, signal, async () => {
+    await requireNoMembership(node.paths);
     await checkFreePorts(portUses(node.config, options.runsWorkloads));
     await realisePlan(node.plan, { ...options, paths: node.paths, signal });
     await restorePodNetwork(node.plan);

@@ -2,6 +2,7 @@ import { createApiEndpoint } from '../api-endpoint/api-endpoint.ts';
 import { followApiServers } from '../api-endpoint/follow-endpoints.ts';
 import { apiEndpointFamilies } from '../api-endpoint/metrics.ts';
 import type { ApiEndpoint } from '../api-endpoint/types.ts';
+import type { UserError } from '../base/errors.ts';
 import { renderExposition } from '../base/exposition.ts';
 import type { ProxySettings } from '../base/proxy-settings.ts';
 import { kubeletClientCertificate } from '../components/kubelet.ts';
@@ -16,6 +17,7 @@ import type { NodeEvent } from './events.ts';
 import { garbageCollection, keepMemorySmall } from './keep-memory-small.ts';
 import { outputLevel } from './log-threshold.ts';
 import { loopComponent } from './loop-component.ts';
+import { removalError, writeRemoval } from './membership.ts';
 import { membershipWatch } from './membership-watch.ts';
 import type { WorkerPlan } from './plan-types.ts';
 import type { PreparedNode } from './prepare.ts';
@@ -39,7 +41,10 @@ export interface WorkerParts extends WorkerSuperviseOptions {
   readonly apiEndpoint: ApiEndpoint;
 }
 
-/** Runs everything of a worker until the signal aborts, then stops it in order. Nothing here needs a controller to start. */
+/**
+ * Runs everything of a worker until the signal aborts, then stops it in order. Nothing here needs a controller to start.
+ * @throws UserError when the controllers say that the node was taken out of the cluster, after everything has stopped.
+ */
 export async function superviseWorker(
   node: PreparedNode,
   options: WorkerSuperviseOptions,
@@ -47,26 +52,16 @@ export async function superviseWorker(
 ): Promise<void> {
   const { plan, paths } = node;
   if (plan.worker === undefined) throw new Error('a worker has a balancer and an agent');
+  const removal = new AbortController();
+  const end = AbortSignal.any([signal, removal.signal]);
   let isSettled = false;
   const onEvent = (event: NodeEvent) => {
     isSettled ||= event.type === 'cluster-ready' || event.type === 'not-ready';
     options.onEvent(event);
   };
-  const client = createKubeClient({
-    server: `https://127.0.0.1:${plan.worker.apiEndpoint.port}`,
-    caFile: pkiFiles(paths).ca.certFile,
-    certFile: kubeletClientCertificate(paths),
-    keyFile: kubeletClientCertificate(paths),
-  });
+  const client = localClient(node, plan.worker);
   const apiEndpoint = balancer(node, plan.worker, options);
-  const parts: WorkerParts = {
-    ...options,
-    onEvent,
-    node,
-    worker: plan.worker,
-    client,
-    apiEndpoint,
-  };
+  const parts = { ...options, onEvent, node, worker: plan.worker, client, apiEndpoint };
   await listenForKnownPods(node, apiEndpoint);
   const agent = workerTunnel(parts);
   const engines = {
@@ -82,7 +77,11 @@ export async function superviseWorker(
       membershipWatch({ ...parts, paths }),
       ...agent.components,
       apiServersLoop(parts),
-      keepDocument({ ...parts, agent: agent.agent }),
+      keepDocument({
+        ...parts,
+        agent: agent.agent,
+        onRemoved: ({ why, fix }) => removal.abort(removalError({ why, fix })),
+      }),
       statusServer({
         socketPath: paths.statusSocket,
         clock: options.clock,
@@ -105,13 +104,25 @@ export async function superviseWorker(
   });
   try {
     const components = () => supervisor.status();
-    const componentsReady = supervisor.start(signal);
-    await reportClusterReady({ ...engines, components, componentsReady }, signal);
-    await keepMemorySmall({ collect: garbageCollection() }, signal);
+    const componentsReady = supervisor.start(end);
+    await reportClusterReady({ ...engines, components, componentsReady }, end);
+    await keepMemorySmall({ collect: garbageCollection() }, end);
   } finally {
     await supervisor.stop();
     client.close();
+    if (removal.signal.aborted) await writeRemoval(paths, removal.signal.reason as UserError);
   }
+  removal.signal.throwIfAborted();
+}
+
+/** Its own API, through the balancer, as the node that it is. */
+function localClient({ paths }: PreparedNode, worker: WorkerPlan): KubeClient {
+  return createKubeClient({
+    server: `https://127.0.0.1:${worker.apiEndpoint.port}`,
+    caFile: pkiFiles(paths).ca.certFile,
+    certFile: kubeletClientCertificate(paths),
+    keyFile: kubeletClientCertificate(paths),
+  });
 }
 
 function balancer(

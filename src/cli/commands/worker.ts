@@ -6,6 +6,7 @@ import {
   textOption,
 } from '../command.ts';
 import { runOptions, runUntilSignal } from '../run-node.ts';
+import { version } from '../version.ts';
 
 export const workerCommand: CommandSpec = {
   usage: 'worker',
@@ -27,11 +28,16 @@ export const workerCommand: CommandSpec = {
     },
     ...nodeOptions,
     ...runOptions,
-    { flags: '--dry-run', description: 'print the plan of a node that has joined; change nothing' },
+    {
+      flags: '--dry-run',
+      description: 'print what would be done; change nothing, here and in the cluster',
+    },
     { flags: '--debug', description: "log everything, components' own lines included" },
   ],
   examples: [
     'mini-k8s worker --token-file ./token',
+    'mini-k8s worker --token-file ./token --labels example.com/rack=r1 --taints dedicated=edge:NoSchedule',
+    'mini-k8s worker --token-file ./token --dry-run',
     'ssh controller mini-k8s token create | mini-k8s worker --token -',
     'mini-k8s worker          # every later start: the token is not needed any more',
   ],
@@ -52,49 +58,56 @@ function workerSettings(invocation: Invocation) {
 }
 
 async function printPlan(invocation: Invocation): Promise<number> {
-  const [{ prepareMember }, { redactPlan }] = await Promise.all([
+  const [{ previewWorker }, { redactPlan }, { systemClock }] = await Promise.all([
     import('../../node/prepare-worker.ts'),
     import('../../node/redact-plan.ts'),
+    import('../../base/time.ts'),
   ]);
-  const { plan } = await prepareMember(workerSettings(invocation));
+  const token = await takeToken(invocation);
+  const { plan } = await previewWorker(
+    { ...workerSettings(invocation), ...token, env: process.env, version, clock: systemClock },
+    new AbortController().signal,
+  );
   invocation.context.stdout.write(`${JSON.stringify(redactPlan(plan), null, 2)}\n`);
   return 0;
 }
 
 async function runWorkerCommand(invocation: Invocation): Promise<number> {
-  const [{ readTokenText }, { runWorker }, { startAnew, takeMarker }] = await Promise.all([
-    import('../read-token.ts'),
+  const [{ runWorker }, { startAnew, takeMarker }] = await Promise.all([
     import('../../node/start-worker.ts'),
     import('../start-anew.ts'),
   ]);
   const isStartedAnew = takeMarker(process.env);
-  const token = await readTokenText({
-    token: textOption(invocation, 'token'),
-    tokenFile: textOption(invocation, 'tokenFile'),
-    env: process.env,
-    stdin: process.stdin,
-  });
-  // What other users see in ps: the token must not be there for as long as the node runs.
-  process.title = 'mini-k8s worker';
+  const token = await takeToken(invocation);
   let wantsAnew = false;
+  const endAfterDownload = () => {
+    wantsAnew = true;
+  };
   const exitCode = await runUntilSignal(invocation, (options, signal) =>
     runWorker(
       {
         ...options,
         ...workerSettings(invocation),
+        ...token,
+        ...(isStartedAnew ? {} : { endAfterDownload }),
         env: process.env,
-        ...(token === undefined ? {} : { token }),
-        ...(isStartedAnew
-          ? {}
-          : {
-              endAfterDownload: () => {
-                wantsAnew = true;
-              },
-            }),
       },
       signal,
     ),
   );
   if (wantsAnew) startAnew();
   return exitCode;
+}
+
+async function takeToken(invocation: Invocation): Promise<{ readonly token?: string }> {
+  // What other users see in ps: the token must not be there for longer than it takes to read it.
+  process.title = 'mini-k8s worker';
+  const { readTokenText } = await import('../read-token.ts');
+  const token = await readTokenText({
+    token: textOption(invocation, 'token'),
+    tokenFile: textOption(invocation, 'tokenFile'),
+    env: process.env,
+    stdin: process.stdin,
+  });
+  return token === undefined ? {} : { token };
 }
