@@ -4,10 +4,17 @@
  */
 export class DialError extends Error {
   readonly code: string;
+  /** It is the proxy that is to be mended: it does not answer, or it refuses. */
+  readonly isOfProxy: boolean;
 
-  constructor(code: string, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+  constructor(
+    code: string,
+    message: string,
+    options: { readonly isOfProxy: boolean; readonly cause?: unknown },
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'DialError';
     this.code = code;
+    this.isOfProxy = options.isOfProxy;
   }
 }

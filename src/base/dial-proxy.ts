@@ -21,7 +21,7 @@ export async function openProxyTunnel(
   socket.write(renderConnect(proxy, target));
   const reply = await readReply(socket, signal);
   if (reply.type === 'reply' && reply.status >= 200 && reply.status < 300) return;
-  throw new DialError('EPROXY', describeRefusal(reply, proxy, target));
+  throw new DialError('EPROXY', describeRefusal(reply, proxy, target), { isOfProxy: true });
 }
 
 function renderConnect(proxy: HttpProxy, target: HostPort): string {

@@ -102,13 +102,17 @@ interface FailedDial {
 function explain(error: unknown, { options, proxy, isTimeout }: FailedDial): Error {
   if (error instanceof DialError) return error;
   const { host } = proxy ?? options;
+  const isOfProxy = proxy !== undefined;
   const subject = proxy === undefined ? renderHostPort(options) : `proxy ${renderProxy(proxy)}`;
   if (isTimeout) {
     const message = `${subject} did not answer within ${options.timeoutMs / 1000} s`;
-    return new DialError('ETIMEDOUT', message, error);
+    return new DialError('ETIMEDOUT', message, { isOfProxy, cause: error });
   }
   const code = errorCode(error) ?? 'EIO';
-  return new DialError(code, describeFailure({ code, subject, host, error }), error);
+  return new DialError(code, describeFailure({ code, subject, host, error }), {
+    isOfProxy,
+    cause: error,
+  });
 }
 
 function describeFailure(failure: {

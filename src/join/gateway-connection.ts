@@ -120,12 +120,11 @@ async function dialGateway({ server, what, options, signal }: GatewayAttempt): P
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof DialError)) throw error;
-    const isProxy = error.code === 'EPROXY';
     throw new GatewayError('unreachable', {
       what,
       why: error.message,
-      fix: isProxy
-        ? `let the proxy open connections to ${renderHostPort(address)}, or set NO_PROXY`
+      fix: error.isOfProxy
+        ? `let the proxy open connections to ${renderHostPort(address)}, or set HTTPS_PROXY and NO_PROXY right`
         : `open TCP port ${address.port} on ${address.host} for this machine, or make a token with another address: mini-k8s token create --server HOST:PORT`,
       cause: error,
     });

@@ -13,6 +13,8 @@ export interface HttpProxyOptions {
   readonly isSilent?: boolean;
   /** `host:port` as it was asked for → port on 127.0.0.1: names that only the proxy knows. */
   readonly routes?: Readonly<Record<string, number>>;
+  /** Where it listens; 127.0.0.1 when left out. With it, it opens connections to what it is asked for. */
+  readonly address?: string;
 }
 
 /** A small HTTP proxy that knows only CONNECT. */
@@ -39,7 +41,7 @@ export async function startHttpProxy(options: HttpProxyOptions = {}): Promise<Te
     if (refusal === undefined) join(client, head, routeOf(request.url ?? '', options), sockets);
     else client.end(`HTTP/1.1 ${refusal}\r\nContent-Length: 0\r\n\r\n`);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, options.address ?? '127.0.0.1', resolve));
   return {
     port: (server.address() as AddressInfo).port,
     targets,
@@ -60,12 +62,22 @@ function refusalFor(request: IncomingMessage, options: HttpProxyOptions): string
     : '407 Proxy Authentication Required';
 }
 
-function routeOf(target: string, { routes = {} }: HttpProxyOptions): number {
-  return routes[target] ?? Number(target.split(':').at(-1));
+interface Route {
+  readonly host: string;
+  readonly port: number;
 }
 
-function join(client: Socket, head: Buffer, port: number, sockets: Set<Socket>): void {
-  const target = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+function routeOf(target: string, { routes = {}, address }: HttpProxyOptions): Route {
+  const colon = target.lastIndexOf(':');
+  const [host, port] = [target.slice(0, colon), target.slice(colon + 1)];
+  return {
+    host: address === undefined ? '127.0.0.1' : host,
+    port: routes[target] ?? Number(port),
+  };
+}
+
+function join(client: Socket, head: Buffer, route: Route, sockets: Set<Socket>): void {
+  const target = connect({ ...route, allowHalfOpen: true });
   keep(target, sockets);
   client.allowHalfOpen = true;
   target.once('connect', () => {

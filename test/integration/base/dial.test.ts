@@ -10,6 +10,7 @@ import { connect as connectTls, createServer as createTlsServer } from 'node:tls
 import { afterEach, expect, test } from 'vitest';
 import { type DialOptions, dialTcp } from '../../../src/base/dial.ts';
 import { type ProxySettings, proxySettingsFrom } from '../../../src/base/proxy-settings.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import { type HttpProxyOptions, startHttpProxy, type TestProxy } from '../../support/http-proxy.ts';
 import { createTestAuthority } from '../../support/tls-authority.ts';
 
@@ -136,8 +137,21 @@ test.each([
   const settings = through(`http://user:hunter2@127.0.0.1:${proxy.port}`);
   const error = await dial({ host: '192.0.2.4', port: 9443, proxy: settings }).catch((e) => e);
   expect(error.message).toMatch(message);
-  expect(error.code).toBe('EPROXY');
+  expect(error).toMatchObject({ code: 'EPROXY', isOfProxy: true });
   expect(JSON.stringify([error, String(error), error.stack])).not.toMatch(/hunter2|dXNlcjp/);
+});
+
+test('whether it is the proxy that does not answer, or the target', async () => {
+  const [dead = 0] = await freePorts(1);
+  const settings = through(`http://127.0.0.1:${dead}`);
+  await expect(dial({ host: '192.0.2.4', port: 9443, proxy: settings })).rejects.toMatchObject({
+    message: `proxy 127.0.0.1:${dead} refuses connections`,
+    isOfProxy: true,
+  });
+  await expect(dial({ host: '127.0.0.1', port: dead, proxy: settings })).rejects.toMatchObject({
+    message: `127.0.0.1:${dead} refuses connections`,
+    isOfProxy: false,
+  });
 });
 
 test('a proxy that needs a password and got none', async () => {
