@@ -109,5 +109,7 @@ async function takeToken(invocation: Invocation): Promise<{ readonly token?: str
     env: process.env,
     stdin: process.stdin,
   });
+  // What this process starts inherits it otherwise.
+  delete process.env['MINI_K8S_TOKEN'];
   return token === undefined ? {} : { token };
 }
