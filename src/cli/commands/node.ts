@@ -5,6 +5,7 @@ const defaultTimeout = '2m';
 export const nodeCommand: CommandSpec = {
   usage: 'node',
   description: 'take workers out of the cluster',
+  examples: ['mini-k8s node remove edge-7'],
   commands: [
     {
       usage: 'remove <name>',

@@ -83,6 +83,12 @@ const revokeCommand: CommandSpec = {
 export const tokenCommand: CommandSpec = {
   usage: 'token',
   description: 'make, show and revoke tokens with which machines join',
+  examples: [
+    'mini-k8s token create --ttl 30m',
+    'mini-k8s token create | ssh root@edge-7 mini-k8s worker --token -',
+    'mini-k8s token list',
+    'mini-k8s token revoke abc123',
+  ],
   commands: [createCommand, listCommand, revokeCommand],
 };
 
