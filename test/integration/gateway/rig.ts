@@ -1,4 +1,3 @@
-import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -11,74 +10,12 @@ import { systemClock } from '../../../src/base/time.ts';
 import { createGateway, type Gateway, type GatewayOptions } from '../../../src/gateway/gateway.ts';
 import type { TlsFiles } from '../../../src/gateway/tls-files.ts';
 import { gatewayServerName } from '../../../src/join/node-name.ts';
-import {
-  type Authority,
-  buildAuthorityCertificate,
-  buildLeafCertificate,
-  type LeafSubject,
-} from '../../../src/pki/certificate-builder.ts';
 import type { RunningComponent } from '../../../src/supervisor/types.ts';
 import type { AgentIdentity } from '../../../src/tunnel/node-record.ts';
+import { type Pair, type RigAuthority, rigAuthority } from '../../support/rig-authority.ts';
 
-export const dayMs = 86_400_000;
-
-/** Certificate and key as PEM. */
-export interface Pair {
-  readonly cert: string;
-  readonly key: string;
-}
-
-/** A CA in memory that issues whatever a test asks for. */
-export interface RigAuthority {
-  readonly pem: string;
-  readonly keyPem: string;
-  issue(subject: Partial<LeafSubject>, madeAtMs?: number): Pair;
-  /** The client certificate of a kubelet. */
-  node(name: string, madeAtMs?: number): Pair;
-  /** The gateway's, with the CA at its end. */
-  gateway(subject?: Partial<LeafSubject>, madeAtMs?: number): Pair;
-}
-
-export function rigAuthority(madeAtMs = Date.now()): RigAuthority {
-  const privateKey = newKey();
-  const pem = buildAuthorityCertificate({
-    commonName: 'mini-k8s-ca',
-    ttlDays: 3650,
-    privateKey,
-    nowMs: madeAtMs,
-  });
-  const authority: Authority = { certificate: new X509Certificate(pem), privateKey };
-  const issue: RigAuthority['issue'] = (subject, atMs = Date.now()) => {
-    const key = newKey();
-    const cert = buildLeafCertificate({
-      subject: {
-        commonName: 'nobody',
-        organizations: [],
-        usage: 'client',
-        dnsNames: [],
-        ipAddresses: [],
-        ttlDays: 2,
-        ...subject,
-      },
-      publicKey: createPublicKey(key),
-      authority,
-      nowMs: atMs,
-    });
-    return { cert, key: toPem(key) };
-  };
-  return {
-    pem,
-    keyPem: toPem(privateKey),
-    issue,
-    node: (name, atMs) =>
-      issue({ commonName: `system:node:${name}`, organizations: ['system:nodes'] }, atMs),
-    gateway: (subject, atMs) => {
-      const names = { usage: 'server', dnsNames: [gatewayServerName] } as const;
-      const { cert, key } = issue({ commonName: 'mini-k8s-gateway', ...names, ...subject }, atMs);
-      return { cert: cert + pem, key };
-    },
-  };
-}
+export type { Pair, RigAuthority } from '../../support/rig-authority.ts';
+export { dayMs, rigAuthority } from '../../support/rig-authority.ts';
 
 export interface RigOptions extends Partial<Omit<GatewayOptions, 'port' | 'address' | 'logger'>> {
   readonly authority?: RigAuthority;
@@ -181,12 +118,4 @@ export function closed(
     if (socket.destroyed === true) resolve();
     socket.once('close', () => resolve());
   });
-}
-
-function newKey() {
-  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
-}
-
-function toPem(key: ReturnType<typeof newKey>): string {
-  return key.export({ type: 'pkcs8', format: 'pem' }).toString();
 }

@@ -1,5 +1,3 @@
-import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { dialTcp } from '../../../src/base/dial.ts';
 import { systemClock } from '../../../src/base/time.ts';
 import type { GatewayClientOptions } from '../../../src/join/gateway-connection.ts';
@@ -51,75 +49,4 @@ export function tokenOf(
   const servers = ports.map((port) => `127.0.0.1:${port}`);
   const { id, secret } = token;
   return { role: 'worker', id, secret, caPin: pinOf(authority.pem), servers };
-}
-
-/** A server that answers in a gateway's place. */
-export interface Impostor {
-  readonly port: number;
-  /** Every byte that came over TCP. */
-  received(): Buffer;
-  /** Every byte that came through TLS after the handshake. */
-  decrypted(): Buffer;
-  stop(): Promise<void>;
-}
-
-/** A TLS server that does what the test wants, or, without TLS, one that says a text or nothing. */
-export async function startImpostor(
-  options: TlsOptions | { readonly says: string | undefined },
-  respond: (socket: Socket) => void = () => {},
-): Promise<Impostor> {
-  const raw: Buffer[] = [];
-  const plain: Buffer[] = [];
-  const sockets = new Set<Socket>();
-  const inner =
-    'says' in options
-      ? undefined
-      : createTlsServer({ minVersion: 'TLSv1.3', ...options }, (socket) => {
-          socket.on('data', (data) => plain.push(data));
-          socket.on('error', () => {});
-          respond(socket);
-        });
-  inner?.on('tlsClientError', () => {});
-  const innerPort = inner === undefined ? 0 : await listen(inner);
-  const outer = createServer({ pauseOnConnect: true }, (socket) => {
-    keep(sockets, socket);
-    const record = () => socket.on('data', (data) => raw.push(data)).resume();
-    if ('says' in options) {
-      const { says } = options;
-      record();
-      if (says !== undefined) socket.once('data', () => socket.end(says));
-      return;
-    }
-    void dialTcp({ host: '127.0.0.1', port: innerPort, timeoutMs: 2_000 }, signal).then((way) => {
-      keep(sockets, way);
-      record();
-      socket.pipe(way);
-      way.pipe(socket);
-    });
-  });
-  const port = await listen(outer);
-  return {
-    port,
-    received: () => Buffer.concat(raw),
-    decrypted: () => Buffer.concat(plain),
-    async stop() {
-      for (const socket of sockets) socket.destroy();
-      for (const server of [outer, ...(inner === undefined ? [] : [inner])]) {
-        await new Promise((resolve) => server.close(resolve));
-      }
-    },
-  };
-}
-
-function keep(sockets: Set<Socket>, socket: Socket): void {
-  sockets.add(socket);
-  socket.on('error', () => {});
-  socket.on('close', () => sockets.delete(socket));
-}
-
-async function listen(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

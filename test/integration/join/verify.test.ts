@@ -4,16 +4,9 @@ import { type UserError, UserErrors } from '../../../src/base/errors.ts';
 import { GatewayError } from '../../../src/join/gateway-error.ts';
 import { joinCluster } from '../../../src/join/join-client.ts';
 import type { JoinToken } from '../../../src/join/types.ts';
+import { type Impostor, startImpostor } from '../../support/impostor.ts';
 import { dayMs, rigAuthority, startGateway } from '../gateway/rig.ts';
-import {
-  clientOptions,
-  documentOf,
-  type Impostor,
-  machine,
-  signal,
-  startImpostor,
-  tokenOf,
-} from './rig.ts';
+import { clientOptions, documentOf, machine, signal, tokenOf } from './rig.ts';
 
 const secret = 's3cr3ts3cr3ts3cr';
 const credentials = { id: 'abc123', secret };
