@@ -3,6 +3,12 @@ import type { FileSpec } from '../base/files.ts';
 /** Where containerd looks for a directory per registry; an operator may add some beside ours. */
 export const registriesDir = '/etc/mini-k8s/registries';
 
+/** The mirrors of all registries that have no directory of their own. */
+export const mirrorsFile = `${registriesDir}/_default/hosts.toml`;
+
+/** Sent with each request, and the sign that a file is ours: `reset` leaves an operator's alone. */
+export const mirrorHeader = 'mini-k8s-architecture';
+
 export interface RegistryMirrorOptions {
   /** `host:port` of the controllers' gateways: their certificates must bear exactly these hosts. */
   readonly gateways: readonly string[];
@@ -33,7 +39,7 @@ export function registryFiles(options: RegistryMirrorOptions): FileSpec[] {
   const hosts = options.gateways.map((gateway) => renderHost(gateway, options));
   return [
     {
-      path: `${registriesDir}/_default/hosts.toml`,
+      path: mirrorsFile,
       content: hosts.join('\n'),
       mode: 0o644,
       uid: 0,
@@ -50,6 +56,6 @@ ca = ${JSON.stringify(options.caFile)}
 client = ${JSON.stringify(options.clientCertFile)}
 dial_timeout = "${dialTimeout}"
 [${host}.header]
-mini-k8s-architecture = ${JSON.stringify(options.arch)}
+${mirrorHeader} = ${JSON.stringify(options.arch)}
 `;
 }

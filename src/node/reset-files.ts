@@ -1,8 +1,9 @@
 import { lstat, readdir, rm, rmdir } from 'node:fs/promises';
+import path from 'node:path';
 import { componentMembers } from '../artifacts/catalog.ts';
 import { errorCode, UserError } from '../base/errors.ts';
 import { readTextIfExists } from '../base/files.ts';
-import { registriesDir } from '../components/containerd-registries.ts';
+import { mirrorHeader, mirrorsFile, registriesDir } from '../components/containerd-registries.ts';
 import type { Paths } from '../config/paths.ts';
 import { mountsBelow, unmountMounts } from '../host/mounts.ts';
 
@@ -17,8 +18,7 @@ export async function removeNodeFiles(paths: Paths): Promise<string[]> {
     `${paths.cniConfDir}/10-kuberouter.conflist`,
     '/var/lib/cni/networks/kubernetes',
     ...(await entriesOf(cniCache, /^(cni-loopback|kubernetes)-/)),
-    // Left there, a later controller's containerd would ask the old cluster, without a certificate, and pull nothing.
-    `${registriesDir}/_default/hosts.toml`,
+    ...(await ownMirrors()),
     '/run/containerd/runc/k8s.io',
     '/var/log/pods',
     '/var/log/containers',
@@ -42,12 +42,21 @@ async function ownDataEntries(paths: Paths): Promise<string[]> {
   ];
 }
 
+/**
+ * Left there, a later controller's containerd would ask the old cluster, without a certificate, and pull nothing. On a
+ * machine that was no worker the file may be the operator's.
+ */
+async function ownMirrors(): Promise<string[]> {
+  const text = await readTextIfExists(mirrorsFile);
+  return text?.includes(mirrorHeader) === true ? [mirrorsFile] : [];
+}
+
 /** Shared with other software, or made by kubelet on behalf of a pod: removed only when nothing is in them, children first. */
 function sharedDirectories(paths: Paths): readonly string[] {
   return [
     ...[paths.cniConfDir, '/etc/cni', paths.cniBinDir, '/opt/cni'],
     ...['/var/lib/cni/results', '/var/lib/cni/networks', '/var/lib/cni'],
-    ...[`${registriesDir}/_default`, registriesDir],
+    ...[path.dirname(mirrorsFile), registriesDir, path.dirname(registriesDir)],
     ...['/run/containerd/runc', '/run/containerd/s', '/run/containerd', '/run/netns'],
     paths.dataDir,
     '/usr/libexec/kubernetes/kubelet-plugins/volume/exec',

@@ -19,11 +19,16 @@ export interface WorkerOptions {
   /** Left out on a machine that has joined. */
   readonly token?: string;
   readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** By which it joins; the machine's own when left out. */
+  readonly nodeName?: string;
+  /** The machine has the name from an earlier join: it is not told again. */
+  readonly isNameKnown?: boolean;
 }
 
 /** A token as a person makes it. */
-export async function createToken(cluster: Cluster): Promise<string> {
-  return (await cluster.run(['token', 'create'])).trim();
+export async function createToken(cluster: Cluster, args: readonly string[] = []): Promise<string> {
+  return (await cluster.run(['token', 'create', ...args])).trim();
 }
 
 /** Starts a worker; the token goes in by a file, as in fleet images. Does not wait for anything. */
@@ -35,15 +40,21 @@ export async function startWorker(
   const tokenFile = '/root/token';
   if (options.token !== undefined) await node.writeFile(tokenFile, `${options.token}\n`, 0o600);
   const token = options.token === undefined ? [] : ['--token-file', tokenFile];
-  const worker = node.spawn([nodePaths.executable, 'worker', ...token, ...(options.args ?? [])]);
+  const { env = {}, nodeName = node.name } = options;
+  const name =
+    nodeName === node.name || options.isNameKnown === true ? [] : ['--node-name', nodeName];
+  const worker = node.spawn(
+    [nodePaths.executable, 'worker', ...token, ...name, ...(options.args ?? [])],
+    { env },
+  );
   return {
     node,
     process: worker,
     status: async () =>
       JSON.parse(await node.run([nodePaths.executable, 'status', '-o', 'json'])) as NodeStatus,
-    waitReady: (timeoutMs = 90_000) => waitUntilReady(cluster, { node, worker, timeoutMs }),
+    waitReady: (timeoutMs = 90_000) => waitUntilReady(cluster, { nodeName, worker, timeoutMs }),
     stop: async () => {
-      worker.kill('SIGTERM');
+      if (worker.exitCode === undefined) worker.kill('SIGTERM');
       return worker.exited;
     },
   };
@@ -51,9 +62,9 @@ export async function startWorker(
 
 async function waitUntilReady(
   cluster: Cluster,
-  wanted: { readonly node: TestNode; readonly worker: NodeProcess; readonly timeoutMs: number },
+  wanted: { readonly nodeName: string; readonly worker: NodeProcess; readonly timeoutMs: number },
 ): Promise<void> {
-  const { node, worker, timeoutMs } = wanted;
+  const { nodeName, worker, timeoutMs } = wanted;
   const path = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}';
   let last = '';
   await waitFor(
@@ -62,13 +73,13 @@ async function waitUntilReady(
         throw new Error(`the worker ended with ${worker.exitCode}:\n${worker.output()}`);
       }
       const { stdout, stderr } = await cluster.mini([
-        ...['kubectl', 'get', 'node', node.name, '-o', path],
+        ...['kubectl', 'get', 'node', nodeName, '-o', path],
       ]);
       last = stdout + stderr;
       return stdout === 'True';
     },
     {
-      subject: `node ${node.name} to be Ready`,
+      subject: `node ${nodeName} to be Ready`,
       timeoutMs,
       intervalMs: 250,
       describe: () => `${last}\n${worker.output().split('\n').slice(-60).join('\n')}`,

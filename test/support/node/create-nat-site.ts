@@ -101,7 +101,7 @@ const ROUTER_RULES = `table ip router {
 /** Faults of the uplink, in a table of their own that is made anew for each. */
 function linkFaults(
   namespace: string,
-): Pick<NatSite, 'cutLink' | 'restoreLink' | 'setLoss' | 'forgetConnections'> {
+): Pick<NatSite, 'cutLink' | 'allowOnly' | 'restoreLink' | 'setLoss' | 'forgetConnections'> {
   // `add` before `delete`: deleting what is not there is an error.
   const replace = (rule: string) =>
     setRules(
@@ -118,6 +118,7 @@ table ip faults {
     );
   return {
     cutLink: () => replace('drop'),
+    allowOnly: (address) => replace(`ip saddr != ${address} ip daddr != ${address} drop`),
     restoreLink: () => setRules(namespace, 'add table ip faults\ndelete table ip faults'),
     setLoss: (fraction) => replace(`numgen random mod 1000 < ${Math.round(fraction * 1000)} drop`),
     forgetConnections: async () => {

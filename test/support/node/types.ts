@@ -169,7 +169,9 @@ export interface NatSite extends Site {
   readonly publicAddress: string;
   /** Drops everything between the site and its upstream without a word: nobody gets a FIN or a RST. */
   cutLink(): Promise<void>;
-  /** Ends a cut and any loss. */
+  /** Drops what is neither to nor from this address beyond the router: a firewall that lets only a proxy through. */
+  allowOnly(address: string): Promise<void>;
+  /** Ends a cut, any loss and any firewall. */
   restoreLink(): Promise<void>;
   /** Drops this part of the packets, each way: 0.02 = 2 %; `cutLink` for all of them. */
   setLoss(fraction: number): Promise<void>;
