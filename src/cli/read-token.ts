@@ -7,6 +7,8 @@ export interface TokenSources {
   readonly tokenFile: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdin: Readable;
+  /** False on a machine that has joined: its unit may still name a file that was taken away, as it should be. */
+  readonly isNeeded: () => Promise<boolean>;
 }
 
 /** More than this is no token, bytes. */
@@ -21,25 +23,33 @@ export async function readTokenText(sources: TokenSources): Promise<string | und
   if (token !== undefined && tokenFile !== undefined) {
     throw unusable('both --token and --token-file are given', 'give one of them');
   }
-  if (tokenFile !== undefined) return nonEmpty(await readTokenFile(tokenFile), tokenFile);
+  if (tokenFile !== undefined) {
+    const text = await readTokenFile(tokenFile);
+    if ((text ?? '').trim() === '' && !(await sources.isNeeded())) return undefined;
+    if (text !== undefined) return nonEmpty(text, tokenFile);
+    throw unusable(`${tokenFile}: there is no such file`, otherFile);
+  }
   if (token === '-') return nonEmpty(await readAll(stdin), 'stdin');
   if (token !== undefined) return nonEmpty(token, '--token');
   const fromEnvironment = env['MINI_K8S_TOKEN'];
   return fromEnvironment === undefined ? undefined : nonEmpty(fromEnvironment, 'MINI_K8S_TOKEN');
 }
 
-async function readTokenFile(file: string): Promise<string> {
+const otherFile = 'name another file with --token-file';
+
+/** Undefined when there is none. */
+async function readTokenFile(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
     const known: Record<string, string> = {
-      ENOENT: 'there is no such file',
       EISDIR: 'it is a directory',
       EACCES: 'permission denied',
     };
     const why = known[errorCode(error) ?? ''];
     if (why === undefined) throw error;
-    throw unusable(`${file}: ${why}`, 'name another file with --token-file');
+    throw unusable(`${file}: ${why}`, otherFile);
   }
 }
 

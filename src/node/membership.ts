@@ -3,7 +3,7 @@ import { UserError } from '../base/errors.ts';
 import { ensureFile, readTextIfExists, writeFileAtomic } from '../base/files.ts';
 import { bootstrapKubeconfigPath, kubeletClientCertificate } from '../components/kubelet.ts';
 import { kubeconfigPath, pkiFiles } from '../components/layout.ts';
-import type { Paths } from '../config/paths.ts';
+import { type Paths, pathsFor } from '../config/paths.ts';
 import { parseJoinDocument } from '../join/document.ts';
 import type { JoinDocument, JoinToken } from '../join/types.ts';
 import { renderKubeconfig } from '../pki/kubeconfig.ts';
@@ -36,6 +36,12 @@ export async function readMembership(paths: Paths): Promise<StoredMembership | u
   // The document is written last: without it the join was never completed.
   if (text === undefined || nodeName === undefined) return undefined;
   return { nodeName: nodeName.trim(), document: parseDocument(text, file) };
+}
+
+/** Whether this machine has completed a join, whatever became of it. */
+export async function hasJoined(options: { readonly dataDir?: string }): Promise<boolean> {
+  const paths = pathsFor(options);
+  return (await readMembership(paths)) !== undefined && (await hasKubeletCertificate(paths));
 }
 
 function parseDocument(text: string, file: string): JoinDocument {

@@ -102,12 +102,16 @@ async function runWorkerCommand(invocation: Invocation): Promise<number> {
 async function takeToken(invocation: Invocation): Promise<{ readonly token?: string }> {
   // What other users see in ps: the token must not be there for longer than it takes to read it.
   process.title = 'mini-k8s worker';
-  const { readTokenText } = await import('../read-token.ts');
+  const [{ readTokenText }, { hasJoined }] = await Promise.all([
+    import('../read-token.ts'),
+    import('../../node/membership.ts'),
+  ]);
   const token = await readTokenText({
     token: textOption(invocation, 'token'),
     tokenFile: textOption(invocation, 'tokenFile'),
     env: process.env,
     stdin: process.stdin,
+    isNeeded: async () => !(await hasJoined(dataDirOption(invocation))),
   });
   // What this process starts inherits it otherwise.
   delete process.env['MINI_K8S_TOKEN'];

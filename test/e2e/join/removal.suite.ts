@@ -87,7 +87,8 @@ export function describeRemoval(scene: () => JoinScene): void {
           'Cannot join the cluster of this token: this machine is the node edge-2 of another cluster already',
         ],
         [
-          ['worker', '--node-name', 'edge-3'],
+          // The file was taken away, as it should be: that is not what it complains about.
+          ['worker', '--token-file', '/root/gone', '--node-name', 'edge-3'],
           'Cannot start the node edge-3: this machine is the node edge-2 already',
         ],
         [['controller'], 'Cannot start the controller: this machine is a worker of a cluster'],
