@@ -24,7 +24,10 @@ export interface ControllerOptions {
 export type Controller = Awaited<ReturnType<typeof startController>>;
 
 /** A gateway, as far as the tunnel needs one, with sessions and the socket for kube-apiserver. */
-export async function startController(cluster: TestCluster, options: ControllerOptions) {
+export async function startController(
+  cluster: Pick<TestCluster, 'ca' | 'gateway'>,
+  options: ControllerOptions,
+) {
   const directory = await mkdtemp(path.join(tmpdir(), 'mini-k8s-tunnel-'));
   const metrics = createTunnelMetrics(() => performance.now());
   const base = { logger: silentLogger, clock: systemClock, metrics };
@@ -43,6 +46,7 @@ export async function startController(cluster: TestCluster, options: ControllerO
     rejectUnauthorized: true,
     minVersion: 'TLSv1.3',
     ALPNProtocols: [tunnelProtocol],
+    noDelay: true,
   });
   gateway.on('tlsClientError', () => {});
   gateway.on('secureConnection', (socket: TLSSocket) => {

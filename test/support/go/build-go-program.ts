@@ -8,16 +8,20 @@ import { ensureGoToolchain, goVersion } from '../../../scripts/components/go-too
 import { createStepReporter } from '../../../scripts/components/reporter.ts';
 import { runCommand } from '../../../scripts/components/run-command.ts';
 
-const sources = ['go.mod', 'go.sum', 'main.go'];
-
 /**
  * Absolute path of the executable of a Go program under `test/support/go/`, built with the Go that builds the
- * components. It stays in the cache until its sources change.
+ * components: its `main.go`, or `mainPackage` of a module that its `go.mod` names. It stays in the cache until its
+ * sources change.
  * @throws Error with what the compiler said.
  */
-export async function buildGoProgram(name: string, signal: AbortSignal): Promise<string> {
+export async function buildGoProgram(
+  name: string,
+  signal: AbortSignal,
+  mainPackage = '.',
+): Promise<string> {
   const directory = path.join(import.meta.dirname, name);
-  const hash = createHash('sha256').update(goVersion);
+  const hash = createHash('sha256').update(goVersion).update(mainPackage);
+  const sources = ['go.mod', 'go.sum', ...(mainPackage === '.' ? ['main.go'] : [])];
   for (const file of sources) hash.update(await readFile(path.join(directory, file)));
   const cache = process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache');
   const programs = path.join(cache, 'mini-k8s', 'test-programs');
@@ -27,7 +31,8 @@ export async function buildGoProgram(name: string, signal: AbortSignal): Promise
   const scratch = await mkdtemp(path.join(programs, '.tmp-'));
   try {
     const output = path.join(scratch, name);
-    await compile({ directory, output, cacheDirectory: path.join(cache, 'mini-k8s'), signal });
+    const cacheDirectory = path.join(cache, 'mini-k8s');
+    await compile({ directory, output, mainPackage, cacheDirectory, signal });
     await rename(output, program);
   } finally {
     await rm(scratch, { recursive: true, force: true });
@@ -38,11 +43,13 @@ export async function buildGoProgram(name: string, signal: AbortSignal): Promise
 interface Compilation {
   readonly directory: string;
   readonly output: string;
+  readonly mainPackage: string;
   readonly cacheDirectory: string;
   readonly signal: AbortSignal;
 }
 
-async function compile({ directory, output, cacheDirectory, signal }: Compilation): Promise<void> {
+async function compile(compilation: Compilation): Promise<void> {
+  const { directory, output, mainPackage, cacheDirectory, signal } = compilation;
   const reporter = createStepReporter({ stream: process.stderr, now: () => performance.now() });
   const go = await ensureGoToolchain({ cacheDirectory, reporter, signal });
   const env = {
@@ -52,7 +59,7 @@ async function compile({ directory, output, cacheDirectory, signal }: Compilatio
     GOWORK: 'off',
     CGO_ENABLED: '0',
   };
-  const args = ['build', '-o', output, '.'];
+  const args = ['build', '-o', output, mainPackage];
   const { exitCode, stderr } = await runCommand(go.program, args, { cwd: directory, env, signal });
   if (exitCode !== 0) throw new Error(`go build in ${directory} failed:\n${stderr}`);
 }

@@ -1,0 +1,31 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+
+/** A helper of the measurement that listens on a port of the loopback; it ends with this process. */
+export interface Forked {
+  readonly child: ChildProcess;
+  readonly port: number;
+  readonly stop: () => Promise<void>;
+}
+
+export async function forkListener(file: string, ...args: readonly string[]): Promise<Forked> {
+  const child = fork(path.join(import.meta.dirname, file), [...args]);
+  const [port] = (await once(child, 'message')) as [number];
+  return {
+    ...{ child, port },
+    stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const exited = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+/** How many of the target's senders wait for a receiver that takes nothing. */
+export async function countStuckSenders(target: Forked): Promise<number> {
+  const answer = once(target.child, 'message') as Promise<[number]>;
+  target.child.send('stuck');
+  return (await answer)[0];
+}
