@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import { closeSoon, lingerMs } from './close-soon.ts';
+import { pipeBursts } from './pipe-bursts.ts';
 import type { ByteStream } from './types.ts';
 
 const nothing = Buffer.alloc(0);
@@ -23,7 +24,7 @@ export function relay(client: ByteStream, target: ByteStream, options: RelayOpti
   const release = () => {
     if (isReleased) return;
     isReleased = true;
-    target.pipe(client);
+    carry(target, client);
   };
   const onClientEnd = () => {
     release();
@@ -38,11 +39,17 @@ export function relay(client: ByteStream, target: ByteStream, options: RelayOpti
   target.once('close', () => {
     if (!isFinished(target)) abortClient(client, target);
   });
-  client.pipe(target);
+  carry(client, target);
   // Both may have happened while the target was being dialled; their events are over then.
   if (client.readableEnded) onClientEnd();
   if (client.destroyed) closeTarget(target, false);
   if (target.destroyed) abortClient(client, target);
+}
+
+/** What comes out of a socket is in large parts already. */
+function carry(source: ByteStream, target: ByteStream): void {
+  if (source instanceof Socket) source.pipe(target);
+  else pipeBursts(source, target);
 }
 
 /** Finds clients that went away, whose target would else wait for them until it speaks. */
