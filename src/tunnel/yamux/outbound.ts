@@ -8,6 +8,8 @@ const smallBytes = 1024;
 const queueBytesForSmall = 2 * queueBytes;
 /** Control frames never wait. A peer that makes us send them and does not read is told apart by this much. */
 const maxQueueBytes = 1024 * 1024;
+/** What nobody waits for may wait this long for company: about as long as a connection within a node takes. */
+const companyMs = 5;
 
 /** What waits for room in the transport. */
 export interface DataSource {
@@ -24,6 +26,9 @@ export class Outbound {
   readonly #onOverflow: () => void;
   readonly #queueBytes: number;
   readonly #waiting = new Set<DataSource>();
+  /** Frames that go with the next one. */
+  #companions: Buffer[] = [];
+  #companionTimer: NodeJS.Timeout | undefined;
   #isCorked = false;
   #isStopped = false;
 
@@ -42,6 +47,13 @@ export class Outbound {
     if (this.#transport.writableLength <= this.#queueBytes + maxQueueBytes) return;
     this.stop();
     this.#onOverflow();
+  }
+
+  /** The same for what nobody waits for: it saves a system call here, and wakes the other end once less. */
+  sendControlWithNext(type: FrameType, flags: number, id: number, value: number): void {
+    if (this.#isStopped) return;
+    this.#companions.push(encodeHeader(type, flags, id, value));
+    this.#companionTimer ??= setTimeout(() => this.#sendCompanions(), companyMs);
   }
 
   /** Only when there is room for it. */
@@ -71,6 +83,7 @@ export class Outbound {
 
   /** Sends what is written in this turn now, and nothing after it. */
   stop(): void {
+    this.#sendCompanions();
     this.#isStopped = true;
     this.#waiting.clear();
     this.#flush();
@@ -85,7 +98,16 @@ export class Outbound {
     }
   }
 
+  #sendCompanions(): void {
+    clearTimeout(this.#companionTimer);
+    this.#companionTimer = undefined;
+    const companions = this.#companions;
+    this.#companions = [];
+    for (const frame of companions) this.#write(frame);
+  }
+
   #write(bytes: Buffer): void {
+    if (this.#companionTimer !== undefined) this.#sendCompanions();
     if (!this.#isCorked) {
       this.#isCorked = true;
       this.#transport.cork();

@@ -124,6 +124,10 @@ class Session implements YamuxSession, StreamCarrier, InboundHost {
     this.#outbound.sendControl(type, flags, id, value);
   }
 
+  sendControlWithNext(type: FrameType, flags: number, id: number, value: number): void {
+    this.#outbound.sendControlWithNext(type, flags, id, value);
+  }
+
   sendData(flags: number, id: number, payload: Buffer): void {
     this.#bytesSent += payload.length;
     this.#outbound.sendData(flags, id, payload);

@@ -56,7 +56,8 @@ export class StreamTable {
     }
     const stream = new Stream(id, this.#carrier);
     this.#streams.set(id, stream);
-    this.#carrier.sendControl(frameType.windowUpdate, frameFlag.ack, id, 0);
+    // The stream's first answer is on its way already, most often: a connection that was made, or refused.
+    this.#carrier.sendControlWithNext(frameType.windowUpdate, frameFlag.ack, id, 0);
     return stream;
   }
 

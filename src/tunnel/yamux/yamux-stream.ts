@@ -25,6 +25,8 @@ export function connectionReset(message: string): Error {
 export interface StreamCarrier extends Pace {
   readonly budget: WindowBudget;
   sendControl(type: FrameType, flags: number, id: number, value: number): void;
+  /** May wait a few milliseconds for another frame. */
+  sendControlWithNext(type: FrameType, flags: number, id: number, value: number): void;
   sendData(flags: number, id: number, payload: Buffer): void;
   hasRoomFor(payloadBytes: number): boolean;
   waitForRoom(source: DataSource): void;
@@ -197,9 +199,11 @@ export class Stream extends Duplex implements YamuxStream, DataSource {
     this.#queue = undefined;
     this.#window.close();
     this.#carrier.forget(this, wantsReset ? this.#window.left : 0);
-    const reason = error ?? new Error(`stream ${this.id} was destroyed`);
-    this.#afterPending?.(reason);
-    this.#afterFin?.(reason);
+    if (this.#afterPending !== undefined || this.#afterFin !== undefined) {
+      const reason = error ?? new Error(`stream ${this.id} was destroyed`);
+      this.#afterPending?.(reason);
+      this.#afterFin?.(reason);
+    }
     done(error);
   }
 

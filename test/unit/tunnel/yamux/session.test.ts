@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { frameFlag, frameType } from '../../../../src/tunnel/yamux/frame.ts';
 import type { YamuxStream } from '../../../../src/tunnel/yamux/types.ts';
 import {
@@ -208,12 +208,12 @@ describe('opening', () => {
     for (const { session } of [server, client]) session.destroy('the test is over');
   });
 
-  test('is acknowledged at once, and SYN may bring data and a larger window', async () => {
+  test('is acknowledged soon, and SYN may bring data and a larger window', async () => {
     const streams: YamuxStream[] = [];
     const peer = rawPeer({ onStream: (stream) => streams.push(stream.on('error', () => {})) });
     peer.send(data, syn | fin, 1, 5, Buffer.from('hello'));
     peer.send(windowUpdate, syn, 3, 100_000);
-    await settle();
+    await until(() => framesOf(peer, 'windowUpdate').length > 1, 'the acknowledgements');
     expect(framesOf(peer, 'windowUpdate')).toEqual([
       { type: windowUpdate, flags: ack, id: 1, length: 0 },
       { type: windowUpdate, flags: ack, id: 3, length: 0 },
@@ -226,6 +226,29 @@ describe('opening', () => {
     peer.session.destroy('the test is over');
   });
 
+  test('its acknowledgement goes with the first answer, when that comes soon', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const streams: YamuxStream[] = [];
+      const peer = rawPeer({ onStream: (stream) => streams.push(stream.on('error', () => {})) });
+      peer.send(windowUpdate, syn, 1, 0);
+      await settle();
+      expect(framesOf(peer, 'windowUpdate')).toEqual([]);
+      peer.received.length = 0;
+      streams[0]?.write('answer');
+      await settle();
+      expect(peer.received).toEqual([
+        { type: windowUpdate, flags: ack, id: 1, length: 0 },
+        { type: data, flags: 0, id: 1, length: 6 },
+      ]);
+      vi.advanceTimersByTime(100);
+      await settle();
+      expect(peer.received).toHaveLength(2);
+      peer.session.destroy('the test is over');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
   test('waits while 256 streams are unanswered, and sends what they wrote meanwhile', async () => {
     const peer = rawPeer();
     const streams = Array.from({ length: 300 }, () => peer.session.openStream());
