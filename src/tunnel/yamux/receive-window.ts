@@ -15,6 +15,27 @@ export interface Pace {
   readonly nowMs: number;
   /** A window that is used up within this time is too small for the path. */
   readonly growthMs: number;
+  readonly proven: ProvenWindow;
+}
+
+/** What a path needed some time ago, it may need again. */
+const provenForMs = 60_000;
+
+/** The largest window that a stream of the session used up in time: the next one need not find out step by step. */
+export class ProvenWindow {
+  #bytes = 0;
+  #atMs = 0;
+
+  at(nowMs: number): number {
+    if (nowMs - this.#atMs > provenForMs) this.#bytes = 0;
+    return this.#bytes;
+  }
+
+  prove(bytes: number, nowMs: number): void {
+    if (bytes < this.at(nowMs)) return;
+    this.#bytes = bytes;
+    this.#atMs = nowMs;
+  }
 }
 
 /**
@@ -78,19 +99,25 @@ export class ReceiveWindow {
   }
 
   #endRound(queued: number, pace: Pace): void {
-    const wanted = nextTarget(this.#target, {
-      elapsedMs: pace.nowMs - this.#roundStartMs,
-      growthMs: pace.growthMs,
-      queued,
-    });
+    const elapsedMs = pace.nowMs - this.#roundStartMs;
     this.#roundStartMs = pace.nowMs;
     this.#roundBytes = 0;
+    if (!isTooSmall(this.#target, { elapsedMs, growthMs: pace.growthMs, queued })) return;
+    pace.proven.prove(this.#target, pace.nowMs);
+    const doubled = Math.min(this.#target * 2, maxWindowBytes);
+    const proven = pace.proven.at(pace.nowMs);
+    if (!(proven > doubled && this.#growTo(proven))) this.#growTo(doubled);
+  }
+
+  /** False when the budget does not allow it. */
+  #growTo(wanted: number): boolean {
     const missing = wanted - initialWindowBytes - this.#borrowed;
     if (missing > 0) {
-      if (!this.#budget.take(missing)) return;
+      if (!this.#budget.take(missing)) return false;
       this.#borrowed += missing;
     }
     this.#target = wanted;
+    return true;
   }
 
   /** After a shrink the peer still holds its old credit, which is paid back as it uses it up. */
@@ -102,13 +129,12 @@ export class ReceiveWindow {
   }
 }
 
-/** The window after one whole window was used in `elapsedMs`, with `queued` bytes that the reader has not taken. */
-export function nextTarget(
+/** After one whole window was used in `elapsedMs`, with `queued` bytes that the reader has not taken. */
+export function isTooSmall(
   target: number,
   round: { readonly elapsedMs: number; readonly growthMs: number; readonly queued: number },
-): number {
-  const isTooSmall = round.elapsedMs <= round.growthMs && round.queued <= target / 2;
-  return isTooSmall ? Math.min(target * 2, maxWindowBytes) : target;
+): boolean {
+  return round.elapsedMs <= round.growthMs && round.queued <= target / 2;
 }
 
 function stepOf(target: number): number {

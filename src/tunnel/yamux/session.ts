@@ -5,6 +5,7 @@ import { FrameDecoder, ProtocolError } from './frame-decoder.ts';
 import { Inbound, type InboundHost } from './inbound.ts';
 import { Liveness } from './liveness.ts';
 import { type DataSource, Outbound } from './outbound.ts';
+import { ProvenWindow } from './receive-window.ts';
 import { StreamTable } from './stream-table.ts';
 import type {
   SessionEnd,
@@ -42,6 +43,7 @@ class Session implements YamuxSession, StreamCarrier, InboundHost {
   readonly ended: Promise<SessionEnd>;
   readonly budget: WindowBudget;
   nowMs = performance.now();
+  readonly proven = new ProvenWindow();
   readonly #options: YamuxOptions;
   readonly #transport: Duplex;
   readonly #outbound: Outbound;

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   idleAfterMs,
+  isTooSmall,
   maxWindowBytes,
-  nextTarget,
+  ProvenWindow,
   ReceiveWindow,
 } from '../../../../src/tunnel/yamux/receive-window.ts';
 
@@ -26,28 +27,78 @@ function countedBudget(limit: number) {
   };
 }
 
+interface Transfer {
+  readonly bytes: number;
+  readonly bytesPerMs: number;
+  readonly startMs: number;
+  readonly growthMs: number;
+  readonly proven?: ProvenWindow;
+}
+
 /** A sender that uses whatever it is granted at `bytesPerMs`, and a reader that takes it at once. */
 function transfer(
   window: ReceiveWindow,
-  { bytes, bytesPerMs, startMs, growthMs }: Record<string, number>,
+  { bytes, bytesPerMs, startMs, growthMs, proven = new ProvenWindow() }: Transfer,
 ): void {
   const part = 16 * KiB;
-  for (let sent = 0; sent < (bytes ?? 0); sent += part) {
-    const pace = { nowMs: (startMs ?? 0) + sent / (bytesPerMs ?? 1), growthMs: growthMs ?? 0 };
+  for (let sent = 0; sent < bytes; sent += part) {
+    const pace = { nowMs: startMs + sent / bytesPerMs, growthMs, proven };
     expect(window.accept(part, pace)).toBe(true);
     window.consume(part, 0, pace);
   }
 }
 
-describe('the window after a round', () => {
+describe('a window is too small', () => {
   test.each([
-    ['doubles when it was used up within the time', 256 * KiB, 90, 0, 512 * KiB],
-    ['stays when that took longer', 256 * KiB, 101, 0, 256 * KiB],
-    ['stays when the reader is behind', 256 * KiB, 90, 128 * KiB + 1, 256 * KiB],
-    ['doubles when little is queued', 256 * KiB, 90, 64 * KiB, 512 * KiB],
-    ['has an upper bound', 16 * MiB, 1, 0, 16 * MiB],
-  ])('%s', (_name, target, elapsedMs, queued, expected) => {
-    expect(nextTarget(target, { elapsedMs, growthMs: 100, queued })).toBe(expected);
+    ['when it was used up within the time', 90, 0, true],
+    ['not when that took longer', 101, 0, false],
+    ['not when the reader is behind', 90, 128 * KiB + 1, false],
+    ['when little is queued', 90, 64 * KiB, true],
+  ])('%s', (_name, elapsedMs, queued, expected) => {
+    expect(isTooSmall(256 * KiB, { elapsedMs, growthMs: 100, queued })).toBe(expected);
+  });
+});
+
+describe('a stream on a path that is known', () => {
+  const fast = { bytesPerMs: 170 * KiB, growthMs: 100 };
+  const known = () => {
+    const proven = new ProvenWindow();
+    proven.prove(8 * MiB, 1);
+    return proven;
+  };
+
+  test('gets the proven window after its first round, and goes on from there', () => {
+    const window = new ReceiveWindow(countedBudget(64 * MiB));
+    const proven = known();
+    transfer(window, { ...fast, bytes: 256 * KiB, startMs: 1, proven });
+    expect(window.target).toBe(8 * MiB);
+    transfer(window, { ...fast, bytes: 8 * MiB, startMs: 3, proven });
+    expect(window.target).toBe(maxWindowBytes);
+    expect(proven.at(100)).toBe(8 * MiB);
+  });
+
+  test('earns it: a slow one stays small', () => {
+    const window = new ReceiveWindow(countedBudget(64 * MiB));
+    transfer(window, {
+      bytesPerMs: 1 * KiB,
+      growthMs: 100,
+      bytes: 4 * MiB,
+      startMs: 1,
+      proven: known(),
+    });
+    expect(window.target).toBe(256 * KiB);
+  });
+
+  test('takes a step where the budget has no room for a jump', () => {
+    const window = new ReceiveWindow(countedBudget(1 * MiB));
+    transfer(window, { ...fast, bytes: 256 * KiB, startMs: 1, proven: known() });
+    expect(window.target).toBe(512 * KiB);
+  });
+
+  test('starts from the beginning a minute later', () => {
+    const window = new ReceiveWindow(countedBudget(64 * MiB));
+    transfer(window, { ...fast, bytes: 256 * KiB, startMs: 60_002, proven: known() });
+    expect(window.target).toBe(512 * KiB);
   });
 });
 
@@ -77,7 +128,7 @@ test('an exhausted budget leaves the window as it is', () => {
 
 test('a reader that stops is granted nothing more', () => {
   const window = new ReceiveWindow(countedBudget(64 * MiB));
-  const pace = { nowMs: 1, growthMs: 100 };
+  const pace = { nowMs: 1, growthMs: 100, proven: new ProvenWindow() };
   expect(window.accept(256 * KiB, pace)).toBe(true);
   expect(window.left).toBe(0);
   expect(window.accept(1, pace)).toBe(false);
@@ -90,7 +141,7 @@ test('ten silent seconds shrink it: nothing is granted until the old credit is u
   transfer(window, { bytes: 64 * MiB, bytesPerMs: 170 * KiB, startMs: 1, growthMs: 100 });
   const credit = window.left;
   expect(credit).toBeGreaterThan(8 * MiB);
-  const late = { nowMs: 1_000_000, growthMs: 1 };
+  const late = { nowMs: 1_000_000, growthMs: 1, proven: new ProvenWindow() };
   let granted = 0;
   let used = 0;
   // One part a second: far too slow to grow again.
@@ -110,7 +161,8 @@ test('nine silent seconds change nothing', () => {
   const window = new ReceiveWindow(countedBudget(64 * MiB));
   transfer(window, { bytes: 64 * MiB, bytesPerMs: 170 * KiB, startMs: 1, growthMs: 100 });
   const endMs = 1 + (64 * MiB) / (170 * KiB);
-  window.accept(1, { nowMs: endMs + idleAfterMs - 1000, growthMs: 100 });
+  const pace = { nowMs: endMs + idleAfterMs - 1000, growthMs: 100, proven: new ProvenWindow() };
+  window.accept(1, pace);
   expect(window.target).toBe(maxWindowBytes);
 });
 
@@ -124,12 +176,13 @@ test('what is granted, queued and charged to the budget always adds up', () => {
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
       const budget = countedBudget(4 * MiB);
       const window = new ReceiveWindow(budget);
+      const proven = new ProvenWindow();
       let nowMs = 0;
       let left = 256 * KiB;
       let queued = 0;
       for (const { arrives, reads, waitMs } of steps) {
         nowMs += waitMs;
-        const pace = { nowMs, growthMs: 20 };
+        const pace = { nowMs, growthMs: 20, proven };
         expect(window.accept(arrives, pace)).toBe(arrives <= left);
         if (arrives <= left) {
           left -= arrives;
