@@ -68,7 +68,15 @@ export function probeClosed(client: ByteStream, intervalMs: number): () => void 
 }
 
 function probe(client: ByteStream): void {
-  if (client.writable && client.writableLength === 0) client.write(nothing);
+  if (!client.writable || client.writableLength > 0) return;
+  // Each connection of kube-apiserver ends here, most with EPIPE; whose stack nobody reads costs more than the rest.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    client.write(nothing);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 function isFinished(stream: ByteStream): boolean {
