@@ -99,27 +99,21 @@ async function reach(
   context: AnswerContext & { readonly acceptedAt: number },
 ): Promise<DialOutcome> {
   const { timeouts } = context;
-  const clientGone = new AbortController();
-  const { signal } = clientGone;
-  const onClose = () => clientGone.abort();
-  client.once('close', onClose);
-  if (client.destroyed) onClose();
   const stopProbing = probeClosed(client, clientGoneProbeMs);
   const finishDial = context.metrics.startDial(decision.type === 'dial' ? 'local' : 'agent');
   const leftMs = Math.max(0, timeouts.answerMs - (performance.now() - context.acceptedAt));
   const dial = (): Promise<DialOutcome> | DialOutcome => {
     if (decision.type === 'dial') {
       const timeoutMs = Math.min(timeouts.dialMs, leftMs);
-      return dialTarget(decision, { dial: context.dial, timeoutMs, signal });
+      return dialTarget(decision, { dial: context.dial, timeoutMs, client });
     }
     const opened = context.openStream(decision.nodeName);
     if (opened.type === 'refused') return { ...opened, type: 'failed' };
     const timeoutMs = leftMs;
-    return dialThroughAgent(decision, { stream: opened.stream, timeoutMs, signal });
+    return dialThroughAgent(decision, { stream: opened.stream, timeoutMs, client });
   };
   const outcome = await dial();
   stopProbing();
-  client.off('close', onClose);
   finishDial(outcome.type === 'failed' ? outcome.failure : undefined);
   return outcome;
 }

@@ -27,8 +27,8 @@ export type DialOutcome =
 export interface DialOptions {
   readonly dial: Dial;
   readonly timeoutMs: number;
-  /** Ends the attempt early. */
-  readonly signal: AbortSignal;
+  /** Who asks: when it closes, the attempt ends. */
+  readonly client: ByteStream;
 }
 
 /** Connects within `timeoutMs`, or says in operators' words why not. Never rejects. */
@@ -37,7 +37,7 @@ export function dialTarget(decision: DialDecision, options: DialOptions): Promis
     const socket = options.dial(decision.address, decision.port);
     const finish = (outcome: DialOutcome) => {
       clearTimeout(timer);
-      options.signal.removeEventListener('abort', onAbort);
+      options.client.off('close', onGone);
       socket.off('connect', onConnect);
       if (outcome.type === 'failed') socket.destroy();
       resolve(outcome);
@@ -50,13 +50,13 @@ export function dialTarget(decision: DialDecision, options: DialOptions): Promis
       });
     const onConnect = () =>
       finish({ type: 'connected', stream: socket, headerBytes: { written: 0, read: 0 } });
-    const onAbort = () => fail('ECANCELED');
+    const onGone = () => fail('ECANCELED');
     const timer = setTimeout(() => fail('ETIMEDOUT'), options.timeoutMs);
-    options.signal.addEventListener('abort', onAbort, { once: true });
+    options.client.on('close', onGone);
     socket.once('connect', onConnect);
     // Stays for the life of the socket: later errors arrive as `close` too, which the relay handles.
     socket.on('error', (error) => fail(errorCode(error) ?? errorMessage(error)));
-    if (options.signal.aborted) onAbort();
+    if (options.client.destroyed) onGone();
   });
 }
 

@@ -8,8 +8,8 @@ export interface DialThroughAgentOptions {
   /** Fresh, of a session of that node. */
   readonly stream: ByteStream;
   readonly timeoutMs: number;
-  /** Ends the attempt early: the stream is reset, so that the agent gives up as well. */
-  readonly signal: AbortSignal;
+  /** Who asks: when it closes, the stream is reset, so that the agent gives up as well. */
+  readonly client: ByteStream;
 }
 
 /**
@@ -20,7 +20,7 @@ export function dialThroughAgent(
   decision: AgentDecision,
   options: DialThroughAgentOptions,
 ): Promise<DialOutcome> {
-  const { stream, timeoutMs, signal } = options;
+  const { stream, timeoutMs, client } = options;
   const { nodeName, subject } = decision;
   const request = renderRequest(decision);
   return new Promise((resolve) => {
@@ -28,7 +28,7 @@ export function dialThroughAgent(
     let lastError = 'the stream was reset';
     const finish = (outcome: DialOutcome) => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
+      client.off('close', onGone);
       stream.off('data', onData).off('end', onEnd).off('close', onClose).pause();
       if (outcome.type === 'failed' && !stream.destroyed) stream.resetAndDestroy();
       resolve(outcome);
@@ -52,12 +52,12 @@ export function dialThroughAgent(
       );
     const onClose = () =>
       finish(failed('session-lost', 502, `the tunnel of node ${nodeName} broke off: ${lastError}`));
-    const onAbort = () => finish(failed('client-gone', 502, 'the client went away'));
+    const onGone = () => finish(failed('client-gone', 502, 'the client went away'));
     const timer = setTimeout(() => {
       const reason = `${subject} did not answer through the tunnel of node ${nodeName} within ${Number((timeoutMs / 1000).toFixed(1))} s`;
       finish(failed('timeout', 504, reason));
     }, timeoutMs);
-    signal.addEventListener('abort', onAbort, { once: true });
+    client.on('close', onGone);
     // Stays for the life of the stream: later errors arrive as `close` too, which the relay handles.
     stream.on('error', (error) => {
       lastError = errorMessage(error);
@@ -65,7 +65,7 @@ export function dialThroughAgent(
     stream.on('data', onData).on('end', onEnd).on('close', onClose);
     stream.write(request);
     if (stream.destroyed) onClose();
-    else if (signal.aborted) onAbort();
+    else if (client.destroyed) onGone();
   });
 }
 

@@ -41,18 +41,13 @@ export async function serveAgentStream(stream: ByteStream, context: ServeContext
     refuse(name, decision);
     return;
   }
-  const controllerGone = new AbortController();
-  const onClose = () => controllerGone.abort();
-  stream.once('close', onClose);
-  if (stream.destroyed) onClose();
   const finishDial = context.dials.start('local');
   const outcome = await dialTarget(decision, {
     dial: context.dial,
     timeoutMs: context.dialMs,
-    signal: controllerGone.signal,
+    client: stream,
   });
   finishDial(outcome.type === 'failed' ? outcome.failure : undefined);
-  stream.off('close', onClose);
   if (outcome.type === 'failed') {
     if (!stream.destroyed) refuse(name, outcome.refusal);
     return;
