@@ -65,6 +65,9 @@ export async function startRig(side: Side, options: RigOptions): Promise<Rig> {
   }
 }
 
+/** A front that accepts and says nothing is no reason to wait for ever. */
+const answerTimeoutMs = 5_000;
+
 /** An agent is connected when a byte comes back through it. */
 async function waitUntilItWorks(side: Side, rig: Rig): Promise<void> {
   let last = '';
@@ -74,6 +77,7 @@ async function waitUntilItWorks(side: Side, rig: Rig): Promise<void> {
     async () => {
       if (ends.some((end) => end.hasExited)) throw new Error(`${side.name} ended:\n${outputs()}`);
       const client = createClient(rig.front);
+      const timer = setTimeout(() => client.close(new Error('no answer')), answerTimeoutMs);
       try {
         await echo(await client.open('e\n'), 1);
         return true;
@@ -81,6 +85,7 @@ async function waitUntilItWorks(side: Side, rig: Rig): Promise<void> {
         last = String(error);
         return false;
       } finally {
+        clearTimeout(timer);
         client.close(new Error('tried'));
       }
     },
