@@ -39,6 +39,10 @@ export async function startPeer(command: PeerCommand): Promise<PeerProcess> {
     stdio: ['ignore', log, log],
   });
   closeSync(log);
+  // However this process ends, even while a measurement goes on.
+  const endWithUs = () => child.kill('SIGKILL');
+  process.once('exit', endWithUs);
+  child.once('exit', () => process.off('exit', endWithUs));
   await once(child, 'spawn');
   const { pid } = child;
   if (pid === undefined) throw new Error(`cannot start ${program}`);
