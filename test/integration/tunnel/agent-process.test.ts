@@ -1,47 +1,25 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { expect, it } from 'vitest';
-import type { AgentProcessOptions } from './agent-process.ts';
 import { text, tunnelRig, until, untilConnected, untilNoStream } from './agent-rig.ts';
 import { connectTo, established } from './harness.ts';
+import { type AgentProcess, type SpawnLimits, spawnAgent } from './processes.ts';
 
 const rig = tunnelRig();
 const pod = '10.244.1.5';
-const program = path.join(import.meta.dirname, 'agent-process.ts');
 
-/** The agent of node edge-1 with at most `descriptors` open files. */
-async function spawnAgent(address: string, descriptors = 1024): Promise<ChildProcess> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'mini-k8s-agent-'));
-  const file = (name: string) => path.join(directory, name);
-  await writeFile(file('node.pem'), rig.cluster.issueNode('edge-1'));
-  await writeFile(file('ca.crt'), rig.cluster.ca);
-  const options: AgentProcessOptions = {
-    nodeName: 'edge-1',
-    addresses: [address],
-    certFile: file('node.pem'),
-    caFile: file('ca.crt'),
-    podCIDR: '10.244.1.0/24',
-  };
-  const command = `ulimit -n ${descriptors}; exec "$0" "$@"`;
-  const args = ['-c', command, process.execPath, program, JSON.stringify(options)];
-  const child = spawn('sh', args, { stdio: ['pipe', 'inherit', 'inherit'] });
-  rig.closers.push(async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    }
-    await rm(directory, { recursive: true, force: true });
-  });
-  return child;
+/** The agent of node edge-1. */
+async function startAgent(address: string, limits: SpawnLimits = {}): Promise<AgentProcess> {
+  const agent = await spawnAgent(
+    { cluster: rig.cluster, nodeName: 'edge-1', addresses: [address] },
+    limits,
+  );
+  rig.closers.push(() => agent.close());
+  return agent;
 }
 
 it('case 1: SIGKILL of an agent ends its streams and its pending dials within a second', async () => {
   const silent = await rig.target((socket) => socket.resume().once('end', () => socket.end()));
   const controller = await rig.controller();
-  const child = await spawnAgent(controller.address);
+  const { child } = await startAgent(controller.address);
   await untilConnected(controller, 'edge-1');
   const client = await rig.open(controller.socketPath, `${connectTo(pod, silent.port)}x`);
   await until('200', () => text(client) === established);
@@ -61,7 +39,7 @@ it('case 1: SIGKILL of an agent ends its streams and its pending dials within a 
 it('case 17: an agent without descriptors says so, and recovers', async () => {
   const echo = await rig.target((socket) => socket.pipe(socket));
   const controller = await rig.controller();
-  await spawnAgent(controller.address, 64);
+  await startAgent(controller.address, { descriptors: 64 });
   await untilConnected(controller, 'edge-1');
   const clients = await Promise.all(
     Array.from({ length: 80 }, () =>
@@ -88,7 +66,7 @@ it('case 23: a controller that is blocked for 5 s keeps its sessions', async () 
   const controller = await rig.controller({
     sessions: { carrier: { pingIntervalMs: 1_000, deadAfterMs: 4_000 } },
   });
-  await spawnAgent(controller.address);
+  await startAgent(controller.address);
   await untilConnected(controller, 'edge-1');
   const client = await rig.open(controller.socketPath, `${connectTo(pod, echo.port)}hi`);
   await until('the echo', () => text(client) === `${established}hi`);

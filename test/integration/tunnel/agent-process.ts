@@ -1,7 +1,7 @@
 // An agent as a process of its own, for tests that kill it or take its descriptors away. Its options come as JSON.
 import { silentLogger } from '../../../src/base/logger.ts';
 import { systemClock } from '../../../src/base/time.ts';
-import { createTunnelAgent } from '../../../src/tunnel/agent.ts';
+import { createTunnelAgent, type TunnelAgentOptions } from '../../../src/tunnel/agent.ts';
 import { createTunnelConnector } from '../../../src/tunnel/connect-tunnel.ts';
 import { dialLoopback } from './dial-loopback.ts';
 
@@ -11,13 +11,17 @@ export interface AgentProcessOptions {
   readonly certFile: string;
   readonly caFile: string;
   readonly podCIDR: string;
+  readonly carrier?: NonNullable<TunnelAgentOptions['carrier']>;
+  readonly credentialsPollMs?: number;
 }
 
 const options = JSON.parse(process.argv[2] ?? '{}') as AgentProcessOptions;
 const connector = createTunnelConnector({ ...options, keyFile: options.certFile });
+const { credentialsPollMs } = options;
 await createTunnelAgent({
   controllers: options.addresses,
-  connect: connector.connect,
+  ...connector,
+  ...(credentialsPollMs === undefined ? {} : { credentialsPollMs }),
   allowList: () => ({
     nodeName: options.nodeName,
     kubeletPort: 10250,
@@ -30,8 +34,13 @@ await createTunnelAgent({
   clock: systemClock,
   random: () => 0.01,
   // Often enough to be heard by a controller that is not patient.
-  carrier: { pingIntervalMs: 1_000 },
+  carrier: options.carrier ?? { pingIntervalMs: 1_000 },
   dial: dialLoopback,
 }).start(AbortSignal.timeout(60_000));
+// For samples of its memory; a test has no other questions.
+process.on('message', () => {
+  globalThis.gc?.();
+  process.send?.({ heapBytes: process.memoryUsage().heapUsed });
+});
 // The sessions keep it alive; its end is a signal.
-process.stdin.resume().once('end', () => process.exit());
+process.once('disconnect', () => process.exit());

@@ -10,9 +10,9 @@ import { createTunnelConnector, tunnelProtocol } from '../../../src/tunnel/conne
 import { createTunnelMetrics } from '../../../src/tunnel/metrics.ts';
 import { createTunnelSessions, type TunnelSessionsOptions } from '../../../src/tunnel/sessions.ts';
 import { createTunnelServer, type TunnelServerOptions } from '../../../src/tunnel/tunnel-server.ts';
-import type { RouteDecision } from '../../../src/tunnel/types.ts';
 import { dialLoopback } from './dial-loopback.ts';
 import type { TestCluster } from './node-certificates.ts';
+import { routeToAgents } from './route-to-agents.ts';
 
 export interface ControllerOptions {
   readonly sessions?: Partial<TunnelSessionsOptions>;
@@ -73,13 +73,6 @@ export async function startController(
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-/** Names are nodes'; `10.244.<n>.x` is a pod of node `edge-<n>`, and so is any `fd00::<n>`. */
-export function routeToAgents(host: string, port: number): RouteDecision {
-  const number = /^(?:10\.244\.|fd00::)(\d+)/.exec(host)?.[1];
-  const nodeName = number === undefined ? host : `edge-${number}`;
-  return { type: 'agent', nodeName, host, port, subject: `${host}:${port}` };
 }
 
 export interface AgentOptions extends Partial<TunnelAgentOptions> {

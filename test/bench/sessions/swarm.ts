@@ -1,0 +1,93 @@
+// Many tunnel agents in one process. What it is to do comes as one JSON line on stdin; it lives until that ends.
+import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
+import type { Duplex } from 'node:stream';
+import { connect } from 'node:tls';
+import { silentLogger } from '../../../src/base/logger.ts';
+import { systemClock } from '../../../src/base/time.ts';
+import { createTunnelAgent } from '../../../src/tunnel/agent.ts';
+import { gatewayServerName, tunnelProtocol } from '../../../src/tunnel/connect-tunnel.ts';
+import { createWindowBudget } from '../../../src/tunnel/window-budget.ts';
+import { dialLoopback } from '../../integration/tunnel/dial-loopback.ts';
+
+export interface Swarm {
+  readonly port: number;
+  readonly ca: string;
+  /** So many agents come from one address, as behind one NAT. */
+  readonly agentsPerAddress: number;
+  /** What each agent serves as its kubelet's port; all of them lead to one that echoes. */
+  readonly kubeletPort: number;
+  /** Certificate and key of each agent, by node name. */
+  readonly nodes: Readonly<Record<string, string>>;
+}
+
+const budget = createWindowBudget(64 * 1024 * 1024);
+
+createInterface({ input: process.stdin }).once('line', (line) => {
+  const echo = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {}).pipe(socket);
+  });
+  echo.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
+    const address = echo.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    startAgents(JSON.parse(line) as Swarm, address.port);
+  });
+});
+process.stdin.once('end', () => process.exit());
+
+function startAgents(swarm: Swarm, echoPort: number): void {
+  const { port, ca, agentsPerAddress, kubeletPort, nodes } = swarm;
+  for (const [index, [nodeName, pem]] of Object.entries(nodes).entries()) {
+    const site = Math.floor(index / agentsPerAddress);
+    const localAddress = `127.1.${Math.floor(site / 250)}.${(site % 250) + 1}`;
+    const agent = createTunnelAgent({
+      controllers: [`127.0.0.1:${port}`],
+      connect: (_address, signal) => connectGateway({ port, ca, pem, localAddress }, signal),
+      dial: (address) => dialLoopback(address, echoPort),
+      allowList: () => ({
+        ...{ nodeName, kubeletPort, nodeAddresses: [], podCIDRs: [] },
+        hostPorts: new Set(),
+        podAddresses: new Set(),
+      }),
+      ...{ logger: silentLogger, clock: systemClock, random: Math.random, budget },
+    });
+    void agent.start(AbortSignal.timeout(60_000));
+  }
+}
+
+interface Identity {
+  readonly port: number;
+  readonly ca: string;
+  readonly pem: string;
+  readonly localAddress: string;
+}
+
+/** As `createTunnelConnector` does, without a file for each of ten thousand certificates. */
+function connectGateway(identity: Identity, signal: AbortSignal): Promise<Duplex> {
+  const { port, ca, pem, localAddress } = identity;
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      ...{ host: '127.0.0.1', port, localAddress, ca, cert: pem, key: pem },
+      servername: gatewayServerName,
+      minVersion: 'TLSv1.3',
+      ALPNProtocols: [tunnelProtocol],
+    });
+    const onAbort = () => fail(new Error('took too long'));
+    // The signal outlives the handshake, and must not end the session later.
+    const settle = () => {
+      signal.removeEventListener('abort', onAbort);
+      socket.off('error', fail);
+    };
+    const fail = (error: Error) => {
+      settle();
+      socket.on('error', () => {}).destroy();
+      reject(error);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('error', fail);
+    socket.once('secureConnect', () => {
+      settle();
+      resolve(socket);
+    });
+  });
+}
