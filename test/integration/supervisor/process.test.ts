@@ -30,7 +30,8 @@ function inheritableDescriptors(): readonly string[] {
 }
 
 describe('a process', () => {
-  test('gets its own group and nothing of our environment', async () => {
+  // The tunnel's case 19: kube-apiserver would go through a proxy of ours.
+  test('case 19: gets its own group and nothing of our environment', async () => {
     process.env['NOTIFY_SOCKET'] = '/run/notify';
     process.env['HTTPS_PROXY'] = 'http://proxy:3128';
     await using rig = new Rig();

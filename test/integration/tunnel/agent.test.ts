@@ -46,8 +46,6 @@ describe('an agent', () => {
   it.each([
     ['edge-1', 2379, '403 port 2379 of node edge-1 is neither its kubelet (10250) nor'],
     ['10.244.1.1', 22, "403 10.244.1.1:22 is the pod network's own address"],
-    // Case 21.
-    ['[fd00::1]', 10250, '403 [fd00::1]:10250: IPv6 targets are not supported yet'],
     ['edge-7', 10250, '503 node edge-7 has no tunnel: never connected to this controller'],
   ])('is not asked for %s:%i', async (host, port, reason) => {
     const { controller } = await connectedPair();
@@ -76,6 +74,16 @@ describe('an agent', () => {
     await until('200', () => text(quiet) === established);
     await until('the byte', () => [...silent.sockets].some(({ bytesRead }) => bytesRead === 1));
     quiet.socket.destroy();
+    await untilNoStream(controller);
+  });
+
+  it('case 7: answers within 8 s for a target that swallows packets', async () => {
+    const { controller } = await connectedPair({ dial: () => new Socket() });
+    const startedAt = performance.now();
+    const client = await rig.open(controller.socketPath, connectTo(pod, 80));
+    await until('the end', () => client.hasEnded, { timeoutMs: 10_000 });
+    expect(text(client)).toMatch(/^HTTP\/1.1 504 pod 10.244.1.5:80 did not answer within 5 s/);
+    expect(performance.now() - startedAt).toBeLessThan(8_000);
     await untilNoStream(controller);
   });
 

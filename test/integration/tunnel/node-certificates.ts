@@ -14,6 +14,8 @@ export interface TestCluster {
   readonly gateway: { readonly cert: string; readonly key: string };
   /** Certificate and key in one PEM, as the kubelet writes them; valid for `validMs`, one day unless given. */
   issueNode(nodeName: string, validMs?: number): string;
+  /** The gateway's certificate as PEM, made by a clock that says `nowMs`. */
+  issueGateway(nowMs: number): string;
 }
 
 export function createTestCluster(): TestCluster {
@@ -27,30 +29,36 @@ export function createTestCluster(): TestCluster {
     nowMs: Date.now() - 2 * dayMs,
   });
   const authority: Authority = { certificate: new X509Certificate(ca), privateKey };
-  const issue = (subject: {
+  const issue = ({
+    nowMs,
+    ...subject
+  }: {
     commonName: string;
     organizations: string[];
     usage: 'server' | 'client';
     dnsNames: string[];
-    validMs: number;
+    nowMs: number;
   }) =>
     buildLeafCertificate({
       subject: { ...subject, ipAddresses: [], ttlDays: 1 },
       ...{ publicKey, authority },
-      nowMs: Date.now() - dayMs + subject.validMs,
+      nowMs,
+    });
+  const issueGateway = (nowMs: number) =>
+    issue({
+      commonName: 'gateway',
+      organizations: [],
+      usage: 'server',
+      dnsNames: [gatewayServerName],
+      nowMs,
     });
   return {
     ca,
     gateway: {
       key,
-      cert: issue({
-        commonName: 'gateway',
-        organizations: [],
-        usage: 'server',
-        dnsNames: [gatewayServerName],
-        validMs: dayMs,
-      }),
+      cert: issueGateway(Date.now()),
     },
+    issueGateway,
     issueNode: (nodeName, validMs = dayMs) =>
       key +
       issue({
@@ -58,7 +66,7 @@ export function createTestCluster(): TestCluster {
         organizations: ['system:nodes'],
         usage: 'client',
         dnsNames: [],
-        validMs,
+        nowMs: Date.now() - dayMs + validMs,
       }),
   };
 }

@@ -26,6 +26,12 @@ async function echoThrough(socketPath: string, port: number, host = pod) {
   };
 }
 
+/** As the kubelet rotates its certificate. */
+async function replace(file: string, content: string): Promise<void> {
+  await writeFile(`${file}.new`, content);
+  await rename(`${file}.new`, file);
+}
+
 async function answerOf(socketPath: string, host: string, port: number): Promise<string> {
   const client = await rig.open(socketPath, connectTo(host, port));
   await until('the end', () => client.hasEnded, { timeoutMs: 9_000 });
@@ -123,6 +129,36 @@ describe('a session', () => {
     await until('the end', () => stream.client.hasEnded || stream.client.socket.destroyed);
   });
 
+  it('case 4: that was replaced ends at its deadline, whatever its streams do', async () => {
+    const echo = await rig.target((socket) => socket.pipe(socket));
+    const controller = await rig.controller({ sessions: { drainMs: 500 } });
+    const agent = await rig.agent('edge-1', [controller.address], { credentialsPollMs: 20 });
+    await untilConnected(controller, 'edge-1');
+    const old = await echoThrough(controller.socketPath, echo.port);
+    await replace(agent.certFile, rig.cluster.issueNode('edge-1'));
+    await until('the new session', () => controller.sessions.status()[0]?.sessions === 2);
+    await old.again();
+    await until('the end', () => old.client.hasEnded || old.client.socket.destroyed);
+    expect(controller.sessions.status()[0]).toMatchObject({
+      sessions: 1,
+      lastError: 'streams of a session that was replaced went on for too long',
+    });
+    await echoThrough(controller.socketPath, echo.port);
+  });
+
+  it('case 18: of a controller whose clock is ahead is not begun, and the reason names clocks', async () => {
+    const dayMs = 86_400_000;
+    const gateway = { ...rig.cluster.gateway, cert: rig.cluster.issueGateway(Date.now() + dayMs) };
+    const controller = await rig.controller({ gateway });
+    const { agent } = await rig.agent('edge-1', [controller.address]);
+    const lastError = () => agent.status().controllers[0]?.lastError;
+    await until('the reason', () => lastError() !== undefined);
+    expect(lastError()).toBe(
+      `TLS with ${controller.address} failed: its certificate is not valid yet; check the clocks of both machines`,
+    );
+    expect(controller.sessions.status()).toEqual([]);
+  });
+
   it('case 18: ends with its certificate', async () => {
     const controller = await rig.controller();
     const pem = rig.cluster.issueNode('edge-1', 2_500);
@@ -141,8 +177,7 @@ describe('a session', () => {
     const agent = await rig.agent('edge-1', [controller.address], { credentialsPollMs: 20 });
     await untilConnected(controller, 'edge-1');
     const before = await echoThrough(controller.socketPath, echo.port);
-    await writeFile(`${agent.certFile}.new`, rig.cluster.issueNode('edge-1'));
-    await rename(`${agent.certFile}.new`, agent.certFile);
+    await replace(agent.certFile, rig.cluster.issueNode('edge-1'));
     await until('the new session', () => controller.sessions.status()[0]?.sessions === 2);
     await before.again();
     await echoThrough(controller.socketPath, echo.port);

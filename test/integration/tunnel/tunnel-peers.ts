@@ -17,6 +17,8 @@ import { routeToAgents } from './route-to-agents.ts';
 export interface ControllerOptions {
   readonly sessions?: Partial<TunnelSessionsOptions>;
   readonly server?: Partial<TunnelServerOptions>;
+  /** Certificate and key, instead of the cluster's. */
+  readonly gateway?: TestCluster['gateway'];
   /** Any free one unless given. */
   readonly port?: number;
 }
@@ -40,7 +42,7 @@ export async function startController(
   });
   const running = await tunnel.start(AbortSignal.timeout(60_000));
   const gateway = createServer({
-    ...cluster.gateway,
+    ...(options.gateway ?? cluster.gateway),
     ca: cluster.ca,
     requestCert: true,
     rejectUnauthorized: true,

@@ -22,7 +22,7 @@ const text = (client: Client) => client.received.toString('latin1');
 const openDescriptors = () => readdirSync('/proc/self/fd').length;
 
 describe('answers', () => {
-  it('200 alone, then the echo, fragmented header and pipelined bytes included', async () => {
+  it('case 10: 200 alone, then the echo, fragmented header and pipelined bytes included', async () => {
     const echo = await target((socket) => socket.pipe(socket));
     const { socketPath } = await harness(toPort);
     const client = await open(socketPath, '');
@@ -50,7 +50,7 @@ describe('answers', () => {
     [`CONNECT a:1 HTTP/1.1\r\nX: ${'x'.repeat(20_000)}`, 'HTTP/1.1 431 '],
     ['CONNECT a:1 HTTP/1.1\r\n', 'HTTP/1.1 408 no complete CONNECT request within 0.2 s\r\n'],
     [connectTo('edge-7', 1), 'HTTP/1.1 503 node edge-7 has no tunnel\r\n'],
-  ])('%j with a reason, and closes', async (request, answer) => {
+  ])('case 10: %j with a reason, and closes', async (request, answer) => {
     const reason = 'node edge-7 has no tunnel';
     const { socketPath, tunnel } = await harness(() => ({ type: 'refuse', status: 503, reason }), {
       timeouts: { headerMs: 200 },

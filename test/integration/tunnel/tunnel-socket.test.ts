@@ -12,7 +12,8 @@ const toPort = (_host: string, port: number) => dialLoopback(port);
 const until = (subject: string, probe: () => boolean, describe?: () => string) =>
   waitFor(probe, { subject, timeoutMs: 5_000, intervalMs: 5, ...(describe ? { describe } : {}) });
 const text = (client: Client) => client.received.toString('latin1');
-describe('the socket', () => {
+
+describe('case 12: the socket', () => {
   const create = (socketPath: string) =>
     createTunnelServer({
       socketPath,
