@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { silentLogger } from '../../../src/base/logger.ts';
-import { systemClock } from '../../../src/base/time.ts';
-import { createTunnelAgent } from '../../../src/tunnel/agent.ts';
+import { sleep, systemClock } from '../../../src/base/time.ts';
+import { createTunnelAgent, type TunnelAgent } from '../../../src/tunnel/agent.ts';
 import { gatewayServerName, tunnelProtocol } from '../../../src/tunnel/connect-tunnel.ts';
 import { createWindowBudget } from '../../../src/tunnel/window-budget.ts';
 import { dialLoopback } from '../../integration/tunnel/dial-loopback.ts';
@@ -21,6 +21,8 @@ export interface Swarm {
   readonly nodes: Readonly<Record<string, string>>;
 }
 
+const maxConnecting = 200;
+
 const budget = createWindowBudget(64 * 1024 * 1024);
 
 createInterface({ input: process.stdin }).once('line', (line) => {
@@ -30,13 +32,15 @@ createInterface({ input: process.stdin }).once('line', (line) => {
   echo.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
     const address = echo.address();
     if (address === null || typeof address === 'string') throw new Error('no port');
-    startAgents(JSON.parse(line) as Swarm, address.port);
+    void startAgents(JSON.parse(line) as Swarm, address.port);
   });
 });
 process.stdin.once('end', () => process.exit());
 
-function startAgents(swarm: Swarm, echoPort: number): void {
+/** The first time they come a few at a time: how they come back is what is measured. */
+async function startAgents(swarm: Swarm, echoPort: number): Promise<void> {
   const { port, ca, agentsPerAddress, kubeletPort, nodes } = swarm;
+  const connecting = new Set<TunnelAgent>();
   for (const [index, [nodeName, pem]] of Object.entries(nodes).entries()) {
     const site = Math.floor(index / agentsPerAddress);
     const localAddress = `127.1.${Math.floor(site / 250)}.${(site % 250) + 1}`;
@@ -52,6 +56,13 @@ function startAgents(swarm: Swarm, echoPort: number): void {
       ...{ logger: silentLogger, clock: systemClock, random: Math.random, budget },
     });
     void agent.start(AbortSignal.timeout(60_000));
+    connecting.add(agent);
+    while (connecting.size >= maxConnecting) {
+      await sleep(10);
+      for (const started of connecting) {
+        if (started.status().controllers[0]?.isConnected === true) connecting.delete(started);
+      }
+    }
   }
 }
 

@@ -144,6 +144,16 @@ it("case 19: a proxy in the environment is nothing to the tunnel's own connectio
   await until('the echo', () => text(client) === `${established}hi`);
 });
 
+it('case 16: 1000 dials at once are answered by a process that has carried nothing before', async () => {
+  const controller = await start({ directory: await controllerDirectory() });
+  await startSwarm(controller.port, 1);
+  await watchRush(controller, 1, performance.now());
+  const targets = Array.from({ length: 1000 }, () => ({ host: 'edge-0', port: kubeletPort }));
+  const burst = await dialAtOnce(controller.socketPath, targets);
+  expect(burst).toMatchObject({ answered: 1000, failures: {} });
+  expect(burst.allMs).toBeLessThan(8_000);
+}, 60_000);
+
 it('case 20: a thousand agents of one process are served, and cost little', async () => {
   const agents = 1000;
   const nodeOptions = ['--expose-gc', '--optimize-for-size', '--max-semi-space-size=1'];
@@ -154,7 +164,6 @@ it('case 20: a thousand agents of one process are served, and cost little', asyn
   const { heapBytes: after } = await controller.ask('collect');
   // What JavaScript holds; the whole process is the benchmark's business.
   expect((after - before) / agents).toBeLessThan(40_000);
-  // Case 16 too, with a node for each: nothing was asked of this socket before.
   const targets = Array.from({ length: agents }, (_, i) => ({
     host: `edge-${i}`,
     port: kubeletPort,
