@@ -25,9 +25,19 @@ export interface Admission {
   readonly handshaking: number;
 }
 
-/** First come, first served among those whose address is below its share. */
-export function createAdmission(limits: AdmissionLimits): Admission {
-  const waiting = new Set<Applicant>();
+/**
+ * Agents give up 15 s after they have called. Who has waited for longer than this may be gone before its handshake is
+ * done: when more come than can be served, serving those first would be work for nobody.
+ */
+const promisingMs = 8_000;
+
+/**
+ * First come, first served among those whose address is below its share, as long as they have not waited too long;
+ * of these, the one that has waited least. `monotonicMs` is the time now, milliseconds.
+ */
+export function createAdmission(limits: AdmissionLimits, monotonicMs: () => number): Admission {
+  /** Since when, the longest first. */
+  const waiting = new Map<Applicant, number>();
   const handshaking = new Set<Applicant>();
   const waitingBy = createTally();
   const handshakingBy = createTally();
@@ -42,13 +52,22 @@ export function createAdmission(limits: AdmissionLimits): Admission {
 
   function beginNext(): void {
     if (handshaking.size >= limits.handshakes) return;
-    for (const applicant of waiting) {
+    const next = findNext();
+    if (next === undefined) return;
+    waiting.delete(next);
+    waitingBy.add(next.remoteAddress, -1);
+    begin(next);
+  }
+
+  function findNext(): Applicant | undefined {
+    const promisingSinceMs = monotonicMs() - promisingMs;
+    let latest: Applicant | undefined;
+    for (const [applicant, sinceMs] of waiting) {
       if (!mayBegin(applicant)) continue;
-      waiting.delete(applicant);
-      waitingBy.add(applicant.remoteAddress, -1);
-      begin(applicant);
-      return;
+      if (sinceMs >= promisingSinceMs) return applicant;
+      latest = applicant;
     }
+    return latest;
   }
 
   return {
@@ -61,7 +80,7 @@ export function createAdmission(limits: AdmissionLimits): Admission {
       const hasRoom =
         waiting.size < limits.waiting && waitingBy.get(remoteAddress) < limits.waitingPerAddress;
       if (!hasRoom) return false;
-      waiting.add(applicant);
+      waiting.set(applicant, monotonicMs());
       waitingBy.add(remoteAddress, 1);
       return true;
     },

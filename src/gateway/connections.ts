@@ -61,7 +61,7 @@ export interface ConnectionCounts {
 }
 
 export function createConnections(limits: GatewayLimits, complaints: Complaints): Connections {
-  const admission = createAdmission(limits);
+  const admission = createAdmission(limits, () => performance.now());
   /** By address and port of the peer: TLS wraps a socket in another object. */
   const open = new Map<string, { readonly socket: Socket; readonly applicant: Applicant }>();
   const http = createHttpLedger(limits);
