@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Duplex } from 'node:stream';
-import { connect } from 'node:tls';
+import { connect, createSecureContext, type SecureContext } from 'node:tls';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { sleep, systemClock } from '../../../src/base/time.ts';
 import { createTunnelAgent, type TunnelAgent } from '../../../src/tunnel/agent.ts';
@@ -44,9 +44,11 @@ async function startAgents(swarm: Swarm, echoPort: number): Promise<void> {
   for (const [index, [nodeName, pem]] of Object.entries(nodes).entries()) {
     const site = Math.floor(index / agentsPerAddress);
     const localAddress = `127.1.${Math.floor(site / 250)}.${(site % 250) + 1}`;
+    // Made once: ten thousand agents have one processor here, and would spend it on reading their own keys.
+    const secureContext = createSecureContext({ ca, cert: pem, key: pem, minVersion: 'TLSv1.3' });
     const agent = createTunnelAgent({
       controllers: [`127.0.0.1:${port}`],
-      connect: (_address, signal) => connectGateway({ port, ca, pem, localAddress }, signal),
+      connect: (_address, signal) => connectGateway({ port, secureContext, localAddress }, signal),
       dial: (address) => dialLoopback(address, echoPort),
       allowList: () => ({
         ...{ nodeName, kubeletPort, nodeAddresses: [], podCIDRs: [] },
@@ -68,19 +70,17 @@ async function startAgents(swarm: Swarm, echoPort: number): Promise<void> {
 
 interface Identity {
   readonly port: number;
-  readonly ca: string;
-  readonly pem: string;
+  readonly secureContext: SecureContext;
   readonly localAddress: string;
 }
 
 /** As `createTunnelConnector` does, without a file for each of ten thousand certificates. */
 function connectGateway(identity: Identity, signal: AbortSignal): Promise<Duplex> {
-  const { port, ca, pem, localAddress } = identity;
+  const { port, secureContext, localAddress } = identity;
   return new Promise((resolve, reject) => {
     const socket = connect({
-      ...{ host: '127.0.0.1', port, localAddress, ca, cert: pem, key: pem },
+      ...{ host: '127.0.0.1', port, localAddress, secureContext },
       servername: gatewayServerName,
-      minVersion: 'TLSv1.3',
       ALPNProtocols: [tunnelProtocol],
     });
     const onAbort = () => fail(new Error('took too long'));

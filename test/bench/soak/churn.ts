@@ -52,7 +52,9 @@ export async function churn(
         }
         const { tunnel } = await cluster.controller.ask('status');
         const state = JSON.stringify(tunnel.nodes.find((node) => node.nodeName === nodeName));
-        totals.failures.push(`${name} to ${nodeName}: ${errorMessage(error)}; ${state}`);
+        const failure = `${name} to ${nodeName}: ${errorMessage(error)}; ${state}`;
+        totals.failures.push(failure);
+        console.log(`✗ ${failure}`);
       }
     }
   };

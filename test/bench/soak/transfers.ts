@@ -21,37 +21,41 @@ type Transfer = (context: TransferContext, open: Open) => Promise<void>;
 /** A connection after its 200; what was refused rejects with the status line. */
 type Open = (line: string) => Promise<Socket>;
 
-/** Longer than any answer, any detection of a dead line, and the slowest transfer on a busy machine. */
+/** Longer than any answer, and any detection of a dead line: so long no byte may move either way. */
 const hungAfterMs = 60_000;
+const lookEveryMs = 1_000;
 const maxBytes = 4 * 1024 * 1024;
 
-/** @throws HungTransfer when nothing has come of it in a minute; Error when it went wrong. */
+/** @throws HungTransfer when nothing has moved for a minute; Error when it went wrong. */
 export async function runTransfer(name: TransferName, context: TransferContext): Promise<void> {
   const sockets: Socket[] = [];
   const open: Open = (line) => openStream(context, { line, sockets });
   const hung = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    const state = sockets.map((socket) => {
-      const { bytesRead, bytesWritten, readableLength, readableFlowing, writableLength } = socket;
-      const { destroyed, readableEnded } = socket;
-      return {
-        bytesRead,
-        bytesWritten,
-        readableLength,
-        readableFlowing,
-        writableLength,
-        destroyed,
-        readableEnded,
-      };
-    });
-    hung.reject(new HungTransfer(`it hangs: ${JSON.stringify(state)}`));
-  }, hungAfterMs);
+  let last = { moved: 0, atMs: performance.now() };
+  const timer = setInterval(() => {
+    const moved = sockets.reduce((sum, socket) => sum + movedBytes(socket), 0);
+    const now = performance.now();
+    if (moved !== last.moved) last = { moved, atMs: now };
+    else if (now - last.atMs > hungAfterMs) hung.reject(new HungTransfer(describeHung(sockets)));
+  }, lookEveryMs);
   try {
     await Promise.race([transfers[name](context, open), hung.promise]);
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
     for (const socket of sockets) socket.destroy();
   }
+}
+
+function movedBytes({ bytesRead, bytesWritten, writableLength }: Socket): number {
+  return bytesRead + bytesWritten - writableLength;
+}
+
+function describeHung(sockets: readonly Socket[]): string {
+  const states = sockets.map((socket) => {
+    const { bytesRead, bytesWritten, readableLength, writableLength, destroyed } = socket;
+    return { bytesRead, bytesWritten, readableLength, writableLength, destroyed };
+  });
+  return `it hangs: ${JSON.stringify(states)}`;
 }
 
 /** Whatever happens to a line, this may not. */
@@ -179,7 +183,7 @@ async function readText(socket: Socket): Promise<string> {
 function readToFin(socket: Socket, onData: (chunk: Buffer) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     // It may have broken off while nobody read.
-    if (socket.destroyed) {
+    if (socket.destroyed || socket.readableEnded) {
       reject(new Error('it broke off'));
       return;
     }

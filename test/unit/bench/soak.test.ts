@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseSoakOptions } from '../../bench/soak/options.ts';
 import { createRandom } from '../../bench/soak/random.ts';
-import { slopePerMinute } from '../../bench/soak/slope.ts';
+import { isLevel, slopePerMinute } from '../../bench/soak/slope.ts';
 import { block, blockAt, expectBlock } from '../../bench/soak/target.ts';
 
 describe('the slope of memory', () => {
@@ -18,6 +18,25 @@ describe('the slope of memory', () => {
   ])('of %s', (_what, samples, slope) => {
     expect(slopePerMinute(samples)).toBeCloseTo(slope, 6);
     expect(slopePerMinute(samples, 'heapBytes')).toBeCloseTo(-slope, 6);
+  });
+});
+
+describe('level memory', () => {
+  const mib = 1024 * 1024;
+  const everyMinute = (minutes: number, mibPerMinute: number) =>
+    Array.from({ length: minutes }, (_, i) => ({
+      ...{ atMs: i * 60_000, bytes: i * mibPerMinute * mib, heapBytes: 0 },
+    }));
+
+  it.each([
+    [5, 0.5, true],
+    [5, 1.5, false],
+    [30, 0.1, true],
+    [30, 0.2, false],
+    [30, -1, true],
+    [1, 0, true],
+  ])('of %i minutes with %d MiB more in each: %s', (minutes, mibPerMinute, expected) => {
+    expect(isLevel(everyMinute(minutes, mibPerMinute))).toBe(expected);
   });
 });
 
