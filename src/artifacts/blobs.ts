@@ -41,7 +41,7 @@ export async function clearTemporary(
   const directory = temporaryDirectory(layoutDirectory);
   try {
     for (const name of await readdir(directory)) {
-      const hex = /^partial-([0-9a-f]{64})$/.exec(name)?.[1];
+      const hex = /^partial-([0-9a-f]{64})(?:\.mark)?$/.exec(name)?.[1];
       if (hex !== undefined && isNeeded(`sha256:${hex}`)) continue;
       await rm(path.join(directory, name), { recursive: true, force: true });
     }

@@ -1,12 +1,13 @@
 import { rm, stat } from 'node:fs/promises';
 import { errorCode, UserError } from '../base/errors.ts';
+import { askServers } from './ask-servers.ts';
 import { type BlobReference, hasBlob, partialPath, writeBlob } from './blobs.ts';
-import { askControllers } from './controller-source-ask.ts';
-import { downloadFrom } from './controller-source-blob.ts';
 import type { FetchedManifest } from './controller-source-manifest.ts';
-import { openPartial } from './controller-source-partial.ts';
-import { isDiskFull, orWithout, type Session, sourceName } from './controller-source-session.ts';
+import { orWithout, type Session, sourceName } from './controller-source-session.ts';
+import { downloadFrom } from './download-blob.ts';
 import { blobsOfEntry, type NeededBlob, requireSpace } from './needed-blobs.ts';
+import { openPartial } from './partial-blob.ts';
+import { isDiskFull } from './server-answer.ts';
 import { type ArtifactStore, commitEntries } from './store.ts';
 import type { ArtifactSpec } from './types.ts';
 
@@ -29,7 +30,7 @@ export async function downloadEntries(
   const startedAt = options.clock.now();
   const before = await listMissing(store, found);
   const neededBytes = await bytesToCome(store, before);
-  await requireSpace(store, neededBytes, `download from ${sourceName(asking.controllers)}`);
+  await requireSpace(store, neededBytes, `download from ${sourceName(asking.servers)}`);
   const progress = startProgress(session, before);
   for (const entry of found) {
     await orWithout(session, entry.artifact, () => downloadEntry(session, entry, progress));
@@ -37,7 +38,7 @@ export async function downloadEntries(
   const after = await listMissing(store, found);
   options.onEvent({
     type: 'import-finished',
-    source: sourceName(asking.controllers),
+    source: sourceName(asking.servers),
     blobs: before.length - after.length,
     elapsedMs: options.clock.now() - startedAt,
   });
@@ -83,7 +84,7 @@ async function downloadBlob(session: Session, task: BlobTask): Promise<boolean> 
     const partial = await openPartial(store.directory, blob);
     try {
       onProgress(partial.size());
-      const answer = await askControllers(
+      const answer = await askServers(
         {
           what,
           rounds: session.rounds(found.artifact),
@@ -152,7 +153,7 @@ interface Progress {
 /** Tells how far the download is, at most once per hundredth; what an earlier process left counts at once. */
 function startProgress({ options, asking }: Session, blobs: readonly BlobReference[]): Progress {
   const totalBytes = blobs.reduce((sum, { size }) => sum + size, 0);
-  const source = sourceName(asking.controllers);
+  const source = sourceName(asking.servers);
   options.onEvent({ type: 'import-started', source, totalBytes });
   const sizes = new Map<string, number>();
   let doneBytes = 0;

@@ -1,13 +1,13 @@
+import type { Answer, Server } from './ask-servers.ts';
 import { type BlobReference, hashBytes } from './blobs.ts';
-import { answerFailure, answerStatus, WrongContentError } from './controller-source-answer.ts';
-import type { Answer, Controller } from './controller-source-ask.ts';
-import type { ControllerResponse } from './controller-source-http.ts';
+import type { HttpResponse } from './http-connection.ts';
 import { isDigest, parseImageReference } from './image-reference.ts';
 import { annotations, mediaTypes } from './media-types.ts';
 import { maxDocumentBytes, parseIndex, parseManifest } from './oci-documents.ts';
 import { componentRepository, componentTag } from './registry-catalog.ts';
 import type { OfferedManifest } from './registry-offer.ts';
 import { architectureHeader, builtFromHeader } from './registry-request.ts';
+import { answerFailure, answerStatus, WrongContentError, wrongContent } from './server-answer.ts';
 import type { ArtifactSpec, Descriptor, ExecutableArtifact, OciManifest } from './types.ts';
 
 /** Where a manifest is asked for. */
@@ -52,7 +52,7 @@ export function locateManifest(
 export async function fetchManifest(
   artifact: ArtifactSpec,
   location: ManifestLocation,
-  context: { readonly controller: Controller; readonly signal: AbortSignal },
+  context: { readonly controller: Server; readonly signal: AbortSignal },
 ): Promise<Answer<FetchedManifest>> {
   const { controller, signal } = context;
   const { repository, version, query } = location;
@@ -74,7 +74,7 @@ export async function fetchManifest(
     const content = await readDocument(response);
     const blob = hashBytes(content);
     if (isDigest(version) && blob.digest !== version) {
-      return wrong(`instead of manifest ${version} it sent one with ${blob.digest}`);
+      return wrongContent(`instead of manifest ${version} it sent one with ${blob.digest}`);
     }
     const mediaType = response.header('content-type') ?? '';
     if (mediaType === mediaTypes.index) {
@@ -95,7 +95,7 @@ export async function fetchManifest(
  */
 export async function listVersions(
   { name }: ExecutableArtifact,
-  context: { readonly controller: Controller; readonly signal: AbortSignal },
+  context: { readonly controller: Server; readonly signal: AbortSignal },
 ): Promise<readonly string[]> {
   const path = `/v2/${componentRepository(name)}/tags/list`;
   try {
@@ -128,12 +128,12 @@ interface ReceivedManifest {
 function checkManifest(received: ReceivedManifest): Answer<FetchedManifest> {
   const { artifact, content, mediaType, location } = received;
   if (mediaType !== mediaTypes.manifest && mediaType !== mediaTypes.dockerManifest) {
-    return wrong(`a manifest of the unknown media type ${JSON.stringify(mediaType)}`);
+    return wrongContent(`a manifest of the unknown media type ${JSON.stringify(mediaType)}`);
   }
   const manifest = parseManifest(content.toString('utf8'), 'the manifest that it sent');
   const isComponent = manifest.artifactType === mediaTypes.component;
   if (isComponent !== (artifact.kind === 'executable')) {
-    return wrong('a manifest of another kind than the one asked for');
+    return wrongContent('a manifest of another kind than the one asked for');
   }
   const entry = describeEntry(received);
   return { kind: 'done', value: { entry, manifest, content, location } };
@@ -171,7 +171,7 @@ function chooseArchitecture(content: Buffer, arch: string): string | undefined {
   return entry?.digest;
 }
 
-async function readDocument(response: ControllerResponse): Promise<Buffer> {
+async function readDocument(response: HttpResponse): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   await response.receive((chunk) => {
@@ -183,8 +183,4 @@ async function readDocument(response: ControllerResponse): Promise<Buffer> {
     return undefined;
   });
   return Buffer.concat(chunks);
-}
-
-function wrong(why: string): Answer<never> {
-  return { kind: 'refused', why, fix: 'give that controller its bundle again with --bundle' };
 }

@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
-import { errorCode, UserError } from '../base/errors.ts';
+import { UserError } from '../base/errors.ts';
 import { type HostPort, parseHostPort, renderHostPort } from '../base/host-port.ts';
 import type { Clock } from '../base/time.ts';
+import type { Asking, Server, ServerWords } from './ask-servers.ts';
 import { createYoungCollector } from './collect-young.ts';
-import type { Asking, Controller } from './controller-source-ask.ts';
 import { type ControllerCredentials, connectController } from './controller-source-http.ts';
 import type { OfferedManifest } from './registry-offer.ts';
+import { isDiskFull } from './server-answer.ts';
 import type { ArtifactStore } from './store.ts';
 import type { ArtifactEvent, ArtifactSpec } from './types.ts';
 
@@ -46,6 +47,21 @@ const defaultTiming: SourceTiming = { stallMs: 30_000, firstPauseMs: 1000, round
 /** A node starts without an image: containerd pulls it, through the same controllers, when a pod needs it. */
 const imageRounds = 2;
 
+const words: ServerWords = {
+  why: {
+    denied: 'it does not accept the token or certificate of this node',
+    untrusted: 'its certificate is not one of this cluster',
+  },
+  fix: {
+    denied: 'join again with a new token: mini-k8s token create, on a controller',
+    untrusted:
+      'check that the address is that of a controller of this cluster, and the clocks of both',
+    'wrong-content': 'give that controller its bundle again with --bundle',
+    unreachable:
+      'check that this machine reaches a controller at that address and port, and start again',
+  },
+};
+
 /** Everything that one `provide` works with. */
 export interface Session {
   readonly options: ControllerSourceOptions;
@@ -59,7 +75,7 @@ export function openSession(options: ControllerSourceOptions, signal: AbortSigna
   const { ca, credentials, dial, onEvent, random, store } = options;
   const { stallMs, firstPauseMs, rounds } = { ...defaultTiming, ...options.timing };
   const onReceived = createYoungCollector();
-  const controllers = options.controllers.map((name) => {
+  const servers = options.controllers.map((name) => {
     const address = parseHostPort(name);
     if (address === undefined) throw new Error(`${name} is no host:port`);
     const connection = connectController({
@@ -73,16 +89,16 @@ export function openSession(options: ControllerSourceOptions, signal: AbortSigna
     signal,
     rounds: ({ kind }) => (kind === 'image' ? Math.min(imageRounds, rounds) : rounds),
     asking: {
-      ...{ controllers, random, firstPauseMs, signal },
+      ...{ servers, words, random, firstPauseMs, signal },
       onWaiting: (waiting) =>
-        onEvent({ type: 'import-waiting', source: sourceName(controllers), ...waiting }),
+        onEvent({ type: 'import-waiting', source: sourceName(servers), ...waiting }),
     },
   };
 }
 
 /** `controller 10.0.0.4:9443`: the one that answered last. */
-export function sourceName(controllers: readonly Controller[]): string {
-  return `controller ${controllers[0]?.name}`;
+export function sourceName(servers: readonly Server[]): string {
+  return `controller ${servers[0]?.name}`;
 }
 
 /**
@@ -100,12 +116,8 @@ export async function orWithout<T>(
     const mayPass = artifact.kind === 'image' && error instanceof UserError;
     if (!mayPass || isDiskFull(error.cause)) throw error;
     const { onEvent } = session.options;
-    const source = sourceName(session.asking.controllers);
+    const source = sourceName(session.asking.servers);
     onEvent({ type: 'source-failed', source, why: error.message });
     return undefined;
   }
-}
-
-export function isDiskFull(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT'].includes(errorCode(error) ?? '');
 }

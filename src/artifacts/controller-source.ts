@@ -1,5 +1,5 @@
+import { askServers } from './ask-servers.ts';
 import { clearTemporary } from './blobs.ts';
-import { askControllers } from './controller-source-ask.ts';
 import { downloadEntries, type FoundArtifact } from './controller-source-download.ts';
 import {
   type FetchedManifest,
@@ -29,7 +29,7 @@ export function createControllerSource(options: ControllerSourceOptions): Artifa
       try {
         return await provide(session, artifacts);
       } finally {
-        for (const { connection } of session.asking.controllers) connection.close();
+        for (const { connection } of session.asking.servers) connection.close();
       }
     },
   };
@@ -64,7 +64,7 @@ async function findArtifact(
   const location = locateManifest(artifact, session.options.offered ?? []);
   if (location === undefined) return undefined;
   const what = `find ${describeArtifact(artifact)} at the controllers`;
-  return await askControllers(
+  return await askServers(
     {
       what,
       rounds: session.rounds(artifact),
@@ -84,7 +84,7 @@ async function listContents(
   const contents = found.map(({ entry }) => describeContent(entryContent(entry)));
   const [arch] = artifacts.map((artifact) => artifact.arch);
   contents.push(...(options.offered ?? []).map(({ name }) => `${name} (${arch})`));
-  const [controller] = asking.controllers;
+  const [controller] = asking.servers;
   for (const artifact of artifacts) {
     const isFound = found.some((candidate) => candidate.artifact === artifact);
     if (artifact.kind === 'image' || isFound || controller === undefined) continue;

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, rename } from 'node:fs/promises';
 import path from 'node:path';
 import {
-  type BlobReference,
   blobPath,
   copyChunkBytes,
   partialPath,
@@ -32,7 +31,7 @@ export interface PartialBlob {
 
 export async function openPartial(
   layoutDirectory: string,
-  blob: BlobReference,
+  blob: { readonly digest: string; readonly size?: number },
 ): Promise<PartialBlob> {
   const file = partialPath(layoutDirectory, blob.digest);
   await mkdir(temporaryDirectory(layoutDirectory), { recursive: true });
@@ -85,7 +84,7 @@ export async function openPartial(
       written += chunk.length;
       origins.add('earlier');
     }
-    if (written > blob.size) await restart();
+    if (blob.size !== undefined && written > blob.size) await restart();
   } catch (error) {
     await handle.close();
     throw error;
