@@ -30,6 +30,16 @@ export function partialPath(layoutDirectory: string, digest: string): string {
   return path.join(temporaryDirectory(layoutDirectory), name);
 }
 
+/** How many bytes are there of a blob that is being downloaded. */
+export async function sizeOfPartial(layoutDirectory: string, digest: string): Promise<number> {
+  try {
+    return (await stat(partialPath(layoutDirectory, digest))).size;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return 0;
+    throw error;
+  }
+}
+
 /**
  * Removes unverified content that nothing goes on with. The beginnings of downloads stay, since over a bad link they
  * are hours of work; of them only those that `isNeeded` denies are removed.

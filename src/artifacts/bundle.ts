@@ -125,7 +125,8 @@ async function readBundle(state: BundleImport, options: ReadOptions): Promise<vo
   const chunks = await openArchive(options.path, { onProgress: progress });
   let files = 0;
   await readTar(chunks, {
-    origin: options.path,
+    what: `import ${options.path}`,
+    fix: 'copy the bundle again and compare its checksum with that of the original',
     signal: options.signal,
     onFile: async (file) => {
       files += 1;

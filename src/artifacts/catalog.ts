@@ -25,7 +25,8 @@ export interface UpstreamMember {
   readonly sha256?: Readonly<Record<Architecture, string>>;
 }
 
-interface Component {
+/** What upstream publishes of one component. */
+export interface UpstreamComponent {
   readonly version: string;
   readonly files: readonly UpstreamFile[];
 }
@@ -37,7 +38,7 @@ interface Image {
   readonly digest?: string;
 }
 
-const components: Readonly<Record<ComponentName, Component>> = artifacts.components;
+const components: Readonly<Record<ComponentName, UpstreamComponent>> = artifacts.components;
 const images: Readonly<Record<ImageName, Image>> = artifacts.images;
 
 export interface ExecutableArtifactOptions {
@@ -51,6 +52,11 @@ export interface ExecutableArtifactOptions {
 /** The pinned version of a component, without a leading v. */
 export function componentVersion(name: ComponentName): string {
   return components[name].version;
+}
+
+/** What is pinned of a component; undefined for a name that nothing is pinned for. */
+export function upstreamComponent(name: string): UpstreamComponent | undefined {
+  return isComponentName(name) ? components[name] : undefined;
 }
 
 /** Names of all executables of a component. */

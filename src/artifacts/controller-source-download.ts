@@ -1,10 +1,11 @@
-import { rm, stat } from 'node:fs/promises';
-import { errorCode, UserError } from '../base/errors.ts';
+import { rm } from 'node:fs/promises';
+import { UserError } from '../base/errors.ts';
 import { askServers } from './ask-servers.ts';
-import { type BlobReference, hasBlob, partialPath, writeBlob } from './blobs.ts';
+import { type BlobReference, hasBlob, partialPath, sizeOfPartial, writeBlob } from './blobs.ts';
 import type { FetchedManifest } from './controller-source-manifest.ts';
 import { orWithout, type Session, sourceName } from './controller-source-session.ts';
 import { downloadFrom } from './download-blob.ts';
+import { type DownloadProgress, startDownloadProgress } from './download-progress.ts';
 import { blobsOfEntry, type NeededBlob, requireSpace } from './needed-blobs.ts';
 import { openPartial } from './partial-blob.ts';
 import { isDiskFull } from './server-answer.ts';
@@ -31,7 +32,11 @@ export async function downloadEntries(
   const before = await listMissing(store, found);
   const neededBytes = await bytesToCome(store, before);
   await requireSpace(store, neededBytes, `download from ${sourceName(asking.servers)}`);
-  const progress = startProgress(session, before);
+  const progress = startDownloadProgress({
+    ...options,
+    source: sourceName(asking.servers),
+    sizes: new Map(before.map(({ digest, size }) => [digest, size])),
+  });
   for (const entry of found) {
     await orWithout(session, entry.artifact, () => downloadEntry(session, entry, progress));
   }
@@ -48,7 +53,7 @@ export async function downloadEntries(
 async function downloadEntry(
   session: Session,
   found: FoundArtifact,
-  progress: Progress,
+  progress: DownloadProgress,
 ): Promise<void> {
   const { store, signal } = session;
   const { entry, content } = found;
@@ -69,7 +74,7 @@ async function downloadEntry(
 interface BlobTask {
   readonly found: FoundArtifact;
   readonly blob: NeededBlob;
-  readonly progress: Progress;
+  readonly progress: DownloadProgress;
 }
 
 /** @returns whether the store has the blob now; not when no controller has it. */
@@ -131,42 +136,9 @@ function blobsOf({ entry, manifest, wanted }: FoundArtifact): readonly NeededBlo
 async function bytesToCome(store: ArtifactStore, blobs: readonly BlobReference[]): Promise<number> {
   let bytes = 0;
   for (const { digest, size } of blobs) {
-    bytes += size - Math.min(size, await sizeOf(partialPath(store.directory, digest)));
+    bytes += size - Math.min(size, await sizeOfPartial(store.directory, digest));
   }
   return bytes;
-}
-
-async function sizeOf(file: string): Promise<number> {
-  try {
-    return (await stat(file)).size;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return 0;
-    throw error;
-  }
-}
-
-interface Progress {
-  /** How many bytes of a blob are there. */
-  report(digest: string, size: number): void;
-}
-
-/** Tells how far the download is, at most once per hundredth; what an earlier process left counts at once. */
-function startProgress({ options, asking }: Session, blobs: readonly BlobReference[]): Progress {
-  const totalBytes = blobs.reduce((sum, { size }) => sum + size, 0);
-  const source = sourceName(asking.servers);
-  options.onEvent({ type: 'import-started', source, totalBytes });
-  const sizes = new Map<string, number>();
-  let doneBytes = 0;
-  let reported = 0;
-  return {
-    report: (digest, size) => {
-      doneBytes += size - (sizes.get(digest) ?? 0);
-      sizes.set(digest, size);
-      if (doneBytes - reported < totalBytes / 100) return;
-      reported = doneBytes;
-      options.onEvent({ type: 'import-progress', source, doneBytes, totalBytes });
-    },
-  };
 }
 
 async function* once(content: Uint8Array): AsyncGenerator<Uint8Array> {

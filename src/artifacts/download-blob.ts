@@ -37,6 +37,7 @@ const maxBlobBytes = 2 ** 30;
 export async function downloadFrom(download: BlobDownload, server: Server): Promise<Answer<true>> {
   const { partial, signal } = download;
   const before = partial.size();
+  const highest = partial.highestSize();
   try {
     if (before < (sizeOf(download) ?? maxBlobBytes)) {
       const refusal = await receive(download, server);
@@ -45,13 +46,13 @@ export async function downloadFrom(download: BlobDownload, server: Server): Prom
     const size = sizeOf(download) ?? partial.size();
     if (partial.size() < size) {
       const why = `it sent ${partial.size() - before} bytes of ${size - before} and ended`;
-      return { kind: 'failed', why, progressed: partial.size() > before };
+      return { kind: 'failed', why, progressed: partial.size() > highest };
     }
     return await verify(download, server);
   } catch (error) {
     // What a full disk lets us write is not lost but for the last chunk.
     if (!isDiskFull(error)) await partial.flush();
-    return answerFailure(error, signal, partial.size() > before);
+    return answerFailure(error, signal, partial.size() > highest);
   }
 }
 
@@ -64,13 +65,13 @@ async function receive(download: BlobDownload, server: Server): Promise<Answer<n
   const { partial, blob, path, signal } = download;
   const headers = rangeHeaders(download, server);
   const response = await server.connection.get(path, { headers, signal });
-  const head = await checkHead(response, download, server);
+  const head = await checkHead(response, download);
   if (head.kind !== 'content') {
     response.discard();
     return head;
   }
   const limit = head.size ?? maxBlobBytes;
-  await response.receive((chunk) => {
+  const received = response.receive((chunk) => {
     if (partial.size() + chunk.length > limit) {
       throw new WrongContentError(`it sent more than the ${limit} bytes of ${blob.digest}`);
     }
@@ -78,6 +79,10 @@ async function receive(download: BlobDownload, server: Server): Promise<Answer<n
     download.onProgress(partial.size(), head.size);
     return pending;
   });
+  // At the same time: a connection that is cut while nobody reads loses what came.
+  const results = await Promise.allSettled([received, remember(download, response, server)]);
+  const failure = results.find((result) => result.status === 'rejected');
+  if (failure !== undefined) throw failure.reason;
   return undefined;
 }
 
@@ -104,11 +109,7 @@ function validatorOf(mark: PartialMark, { name }: Server): string | undefined {
 type Head = { readonly kind: 'content'; readonly size: number | undefined } | Answer<never>;
 
 /** The status, and whether it is the part that was asked for. */
-async function checkHead(
-  response: HttpResponse,
-  download: BlobDownload,
-  server: Server,
-): Promise<Head> {
+async function checkHead(response: HttpResponse, download: BlobDownload): Promise<Head> {
   const { partial, blob } = download;
   switch (response.status) {
     case 200: {
@@ -117,9 +118,7 @@ async function checkHead(
       if (blob.size !== undefined && !Number.isNaN(size) && size !== blob.size) {
         return wrongContent(`it has ${size} bytes for ${blob.digest} instead of ${blob.size}`);
       }
-      const known = Number.isNaN(size) ? blob.size : size;
-      await download.mark?.remember(describeOrigin(response, server, known));
-      return { kind: 'content', size: known };
+      return { kind: 'content', size: Number.isNaN(size) ? blob.size : size };
     }
     case 206:
       return await checkPart(response, download);
@@ -145,15 +144,22 @@ async function checkPart(response: HttpResponse, download: BlobDownload): Promis
   return { kind: 'failed', why, progressed: false };
 }
 
-function describeOrigin({ header }: HttpResponse, { name }: Server, size: number | undefined) {
+/** What the server says of the whole file, for the next time that a part of it is asked for. */
+async function remember(
+  { mark }: BlobDownload,
+  { status, header }: HttpResponse,
+  { name }: Server,
+): Promise<void> {
+  if (mark === undefined || status !== 200) return;
   const etag = header('etag');
   // A weak one says nothing about bytes.
   const validator = etag?.startsWith('"') === true ? etag : header('last-modified');
-  return {
+  const size = header('content-length');
+  await mark.remember({
     server: name,
     ...(validator === undefined ? {} : { validator }),
-    ...(size === undefined ? {} : { size }),
-  };
+    ...(size === undefined ? {} : { size: Number(size) }),
+  });
 }
 
 async function verify(download: BlobDownload, { name }: Server): Promise<Answer<true>> {

@@ -149,10 +149,16 @@ function receive(response: IncomingMessage, guard: StallGuard, sink: Sink): Prom
         fail(error);
       }
     });
-    response.on('error', fail).once('end', () => {
-      guard.end();
-      resolve();
-    });
+    const onCut = () => fail(new Error('the connection was cut'));
+    response
+      .on('error', fail)
+      .once('end', () => {
+        guard.end();
+        resolve();
+      })
+      .once('close', onCut);
+    // An error that nobody listened to yet is gone, and nothing would come any more.
+    if (response.destroyed) onCut();
   });
 }
 

@@ -27,6 +27,8 @@ export const annotations = {
   title: 'org.opencontainers.image.title',
   /** On an index entry: the name that `ctr images import` gives the image. */
   containerdImageName: 'io.containerd.image.name',
+  /** On a layer of a component: `sha256:…` of the archive that the executable was taken out of. */
+  archive: 'mini-k8s.io/archive',
   /** On a component's index entry: `source` or `upstream`. */
   builtFrom: 'mini-k8s.io/built-from',
 } as const;

@@ -83,6 +83,36 @@ export async function createLayoutWriter(directory: string): Promise<LayoutWrite
   };
 }
 
+/** What is said of a component besides its executables. */
+export interface ComponentDescription extends Omit<ComponentContent, 'executables'> {
+  /** Of executables, whose blobs are there already. */
+  readonly layers: readonly Descriptor[];
+}
+
+/** Writes a component's manifest into a layout; returns its entry for an index. */
+export async function writeComponentManifest(
+  directory: string,
+  component: ComponentDescription,
+): Promise<Descriptor> {
+  const manifest: OciManifest = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.manifest,
+    artifactType: mediaTypes.component,
+    config: { mediaType: mediaTypes.empty, ...(await addBlob(directory, Buffer.from('{}'))) },
+    layers: component.layers.toSorted((a, b) => compareText(layerTitle(a), layerTitle(b))),
+  };
+  return {
+    mediaType: mediaTypes.manifest,
+    ...(await addBlob(directory, Buffer.from(canonicalJson(manifest)))),
+    artifactType: mediaTypes.component,
+    platform: { os: 'linux', architecture: component.arch },
+    annotations: {
+      [annotations.refName]: `${component.name}:${component.version}`,
+      [annotations.builtFrom]: component.builtFrom,
+    },
+  };
+}
+
 /** Replaces a layout's index.json in one step, entries sorted; returns the sha256 of the file in hex. */
 export async function writeIndex(
   directory: string,
@@ -119,23 +149,7 @@ async function addComponent(directory: string, component: ComponentContent): Pro
       annotations: { [annotations.title]: executable.name },
     });
   }
-  const manifest: OciManifest = {
-    schemaVersion: 2,
-    mediaType: mediaTypes.manifest,
-    artifactType: mediaTypes.component,
-    config: { mediaType: mediaTypes.empty, ...(await addBlob(directory, Buffer.from('{}'))) },
-    layers: layers.toSorted((a, b) => compareText(layerTitle(a), layerTitle(b))),
-  };
-  return {
-    mediaType: mediaTypes.manifest,
-    ...(await addBlob(directory, Buffer.from(canonicalJson(manifest)))),
-    artifactType: mediaTypes.component,
-    platform: { os: 'linux', architecture: component.arch },
-    annotations: {
-      [annotations.refName]: `${component.name}:${component.version}`,
-      [annotations.builtFrom]: component.builtFrom,
-    },
-  };
+  return await writeComponentManifest(directory, { ...component, layers });
 }
 
 async function addImage(directory: string, image: ImageContent): Promise<Descriptor> {

@@ -16,6 +16,8 @@ import {
 export interface PartialBlob {
   /** Bytes that are there, also those not written yet. */
   size(): number;
+  /** The most that it ever had: a server that begins anew each time wins nothing. */
+  highestSize(): number;
   /** Whose bytes it has; `earlier` for those of another process. Empty when it has none. */
   origins(): ReadonlySet<string>;
   /** Copies the bytes. @returns what must be awaited before the next ones, when they must be written first. */
@@ -38,12 +40,15 @@ export async function openPartial(
   const handle = await open(file, 'a', 0o644);
   let hash = createHash('sha256');
   let written = 0;
+  let highest = 0;
   const origins = new Set<string>();
   // Chunks of TLS are 16 KiB: gathered, so that a slow disk gets few and large writes.
   const buffer = Buffer.allocUnsafeSlow(copyChunkBytes);
   let buffered = 0;
 
+  const highestSize = () => Math.max(highest, written + buffered);
   const restart = async () => {
+    highest = highestSize();
     await handle.truncate(0);
     hash = createHash('sha256');
     written = 0;
@@ -90,7 +95,7 @@ export async function openPartial(
     throw error;
   }
   return {
-    ...{ append, flush, restart, finish },
+    ...{ append, flush, restart, finish, highestSize },
     size: () => written + buffered,
     origins: () => origins,
     close: () => handle.close(),

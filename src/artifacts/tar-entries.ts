@@ -11,8 +11,12 @@ export interface TarFile {
 }
 
 export interface ReadTarOptions {
-  /** For messages: the archive's path. */
-  readonly origin: string;
+  /** The act, for messages: `import /media/usb/bundle.tar`. */
+  readonly what: string;
+  /** What to do about a damaged archive. */
+  readonly fix: string;
+  /** Links and devices are passed over instead of refused. */
+  readonly skipsOthers?: boolean;
   readonly signal: AbortSignal;
   /** Called for each file in turn; what it does not read is skipped. */
   readonly onFile: (file: TarFile) => Promise<void>;
@@ -31,8 +35,10 @@ export async function readTar(
   const fail = (error: unknown) => stop.abort(error);
   const parser = new Parser({ strict: true });
   let handled: Promise<void> = Promise.resolve();
-  parser.on('error', (error: unknown) => fail(damaged(error, options.origin)));
-  parser.on('ignoredEntry', (entry: ReadEntry) => fail(refused(entry, options.origin)));
+  parser.on('error', (error: unknown) => fail(damaged(error, options)));
+  parser.on('ignoredEntry', (entry: ReadEntry) => {
+    if (options.skipsOthers !== true) fail(refused(entry, options));
+  });
   parser.on('entry', (entry: ReadEntry) => {
     handled = handled.then(() => handleEntry(entry, stop.signal, options)).catch(fail);
   });
@@ -66,11 +72,11 @@ async function handleEntry(
   options: ReadTarOptions,
 ): Promise<void> {
   if (!stop.aborted) {
-    const path = safePath(entry, options.origin);
+    const path = safePath(entry, options);
     if (entry.type === 'File' || entry.type === 'OldFile') {
       await options.onFile({ path, sizeBytes: entry.size, content: entryContent(entry, stop) });
-    } else if (entry.type !== 'Directory') {
-      throw refused(entry, options.origin);
+    } else if (entry.type !== 'Directory' && options.skipsOthers !== true) {
+      throw refused(entry, options);
     }
   }
   entry.resume();
@@ -97,32 +103,32 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-function safePath(entry: ReadEntry, origin: string): string {
+function safePath(entry: ReadEntry, { what }: ReadTarOptions): string {
   const parts = entry.path.split('/').filter((part) => part !== '' && part !== '.');
   if (entry.path.startsWith('/') || parts.includes('..')) {
     throw new UserError({
-      what: `import ${origin}`,
+      what,
       why: `its entry "${entry.path}" leads outside of the archive`,
-      fix: 'do not use this bundle: it was not written by mini-k8s',
+      fix: 'do not use this file: it was made to do harm',
     });
   }
   return parts.join('/');
 }
 
-function refused(entry: ReadEntry, origin: string): UserError {
+function refused(entry: ReadEntry, { what }: ReadTarOptions): UserError {
   return new UserError({
-    what: `import ${origin}`,
+    what,
     why: `its entry "${entry.path}" is a ${entry.type}, not a regular file`,
     fix: 'write the bundle as a plain tar of an OCI image layout',
   });
 }
 
-function damaged(error: unknown, origin: string): unknown {
+function damaged(error: unknown, { what, fix }: ReadTarOptions): unknown {
   if (errorCode(error)?.startsWith('TAR_') !== true) return error;
   return new UserError({
-    what: `import ${origin}`,
+    what,
     why: `the archive is damaged or incomplete (${errorMessage(error)})`,
-    fix: 'copy the bundle again and compare its checksum with that of the original',
+    fix,
     cause: error,
   });
 }

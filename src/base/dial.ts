@@ -1,5 +1,6 @@
 import { connect, isIP, type LookupFunction, type Socket, type TcpNetConnectOpts } from 'node:net';
-import { connect as connectTls, getCACertificates } from 'node:tls';
+import { connect as connectTls } from 'node:tls';
+import { machineAuthorities } from './authorities.ts';
 import { DialError } from './dial-error.ts';
 import { openProxyTunnel } from './dial-proxy.ts';
 import { errorCode, errorMessage } from './errors.ts';
@@ -69,7 +70,7 @@ function openSocket(options: DialOptions, proxy: HttpProxy | undefined): Socket 
   if (proxy?.protocol !== 'https') return connect(tcp);
   return connectTls({
     ...tcp,
-    ca: proxy.ca ?? [...getCACertificates('default'), ...getCACertificates('system')],
+    ca: proxy.ca ?? machineAuthorities(),
     ALPNProtocols: ['http/1.1'],
     ...(isIP(host) === 0 ? { servername: host } : {}),
   });

@@ -71,6 +71,20 @@ describe('a download that is cut', () => {
     expect(await executable(stores, 'beta')).toEqual(stores.executables['beta']);
   });
 
+  test('is given up where each try begins anew and comes no further', async () => {
+    const stores = await makeStores({ executables: { beta: randomBytes(mebibyte) } });
+    const registry = await startRegistry({
+      ...{ store: stores.from, authority: stores.authority },
+      intercept: (request, response) => {
+        delete request.headers.range;
+        if (request.url?.includes(digestOf(stores, 'beta')) === true) cutAfter(response, 500_000);
+        return false;
+      },
+    });
+    const { source } = sourceFrom(stores, [registry.address]);
+    await expect(source.provide([beta], neverAborted)).rejects.toThrow('the connection was cut');
+  });
+
   test.each([['bytes 5-1048575/1048576'], ['bytes 500000-1048575/99']])(
     'refuses the part %s, which it did not ask for',
     async (range) => {
