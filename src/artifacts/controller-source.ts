@@ -24,6 +24,7 @@ import type { ArtifactSource, ArtifactSpec } from './types.ts';
 export function createControllerSource(options: ControllerSourceOptions): ArtifactSource {
   return {
     description: `controllers ${options.controllers.join(', ')}`,
+    mayFail: true,
     provide: async (artifacts, signal) => {
       const session = openSession(options, signal);
       try {

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
-import { errorCode, throwCollected, UserError } from '../base/errors.ts';
+import { errorCode, throwCollected, UserError, UserErrors } from '../base/errors.ts';
 import { syncDirectory } from '../base/files.ts';
 import { blobPath, hasBlob, readReusedChunks } from './blobs.ts';
 import { describeContent, entryContent } from './oci-documents.ts';
+import { isDiskFull } from './server-answer.ts';
 import {
   type ArtifactStore,
   findComponent,
@@ -37,25 +38,28 @@ export interface EnsureArtifactsOptions {
  * Makes every executable present at its path (mode 0755), from the store or else from a source, and every image
  * present in the store where a source has it; an image that nobody has is left to containerd, which pulls it.
  * Done twice it changes nothing and reads no executable.
- * @throws UserError for each executable that neither the store nor a source has in the wanted version.
+ * @throws UserError for each executable that neither the store nor a source has in the wanted version; or what went
+ *     wrong with the sources that might have had it.
  */
 export async function ensureArtifacts(
   artifacts: readonly ArtifactSpec[],
   options: EnsureArtifactsOptions,
 ): Promise<void> {
-  const { store, signal, forOthers = [] } = options;
+  const { store, forOthers = [] } = options;
   let lacking = await findLacking([...artifacts, ...forOthers], store);
   const offers: Offer[] = [];
+  const failures: UserError[] = [];
   for (const source of options.sources) {
     if (lacking.length === 0) break;
-    offers.push({
-      place: source.description,
-      contents: await source.provide(lacking, signal),
-    });
+    const asked = await askSource(source, lacking, options);
+    failures.push(...asked.failures);
+    if (asked.failures.length === 0) {
+      offers.push({ place: source.description, contents: asked.contents });
+    }
     lacking = await findLacking(lacking, store);
   }
   const own = lacking.filter((artifact) => artifacts.includes(artifact));
-  await requireExecutables(own, { ...options, offers });
+  await requireExecutables(own, { ...options, offers, failures });
   for (const artifact of lacking) {
     if (!own.includes(artifact)) options.onEvent({ type: 'unserved', name: nameOf(artifact) });
     else if (artifact.kind === 'image') {
@@ -65,6 +69,31 @@ export async function ensureArtifacts(
   for (const artifact of artifacts) {
     if (artifact.kind === 'executable') await ensureLinks(artifact, options);
   }
+}
+
+/** What a source has instead, or what went wrong with it where another source may have the same. */
+async function askSource(
+  source: ArtifactSource,
+  lacking: readonly ArtifactSpec[],
+  { onEvent, signal }: EnsureArtifactsOptions,
+): Promise<{ readonly contents: readonly string[]; readonly failures: readonly UserError[] }> {
+  try {
+    return { contents: await source.provide(lacking, signal), failures: [] };
+  } catch (error) {
+    const failures = userErrorsOf(error);
+    if (source.mayFail !== true || failures.length === 0) throw error;
+    if (failures.some(({ cause }) => isDiskFull(cause))) throw error;
+    for (const { message } of failures) {
+      onEvent({ type: 'source-failed', source: source.description, why: message });
+    }
+    return { contents: [], failures };
+  }
+}
+
+/** None for what is no news for a user: an abort, a bug. */
+function userErrorsOf(error: unknown): readonly UserError[] {
+  if (error instanceof UserErrors) return error.errors;
+  return error instanceof UserError ? [error] : [];
 }
 
 async function findLacking(
@@ -92,7 +121,10 @@ async function isStored(artifact: ArtifactSpec, store: ArtifactStore): Promise<b
 
 async function requireExecutables(
   lacking: readonly ArtifactSpec[],
-  options: EnsureArtifactsOptions & { readonly offers: readonly Offer[] },
+  options: EnsureArtifactsOptions & {
+    readonly offers: readonly Offer[];
+    readonly failures: readonly UserError[];
+  },
 ): Promise<void> {
   const executables = lacking.filter((artifact) => artifact.kind === 'executable');
   if (executables.length === 0) return;
@@ -101,16 +133,15 @@ async function requireExecutables(
   );
   const store = { place: `the store ${options.store.directory}`, contents: stored };
   const offers = [store, ...options.offers];
-  throwCollected(
-    executables.map(
-      (artifact) =>
-        new UserError({
-          what: `obtain ${artifact.members.map(({ name }) => name).join(', ')} of ${nameOf(artifact)}`,
-          why: offers.map((offer) => describeOffer(offer, artifact)).join('; '),
-          fix: 'give a bundle that has exactly this version and architecture with --bundle',
-        }),
-    ),
+  const lackingErrors = executables.map(
+    (artifact) =>
+      new UserError({
+        what: `obtain ${artifact.members.map(({ name }) => name).join(', ')} of ${nameOf(artifact)}`,
+        why: offers.map((offer) => describeOffer(offer, artifact)).join('; '),
+        fix: 'give a bundle that has exactly this version and architecture with --bundle',
+      }),
   );
+  throwCollected([...lackingErrors, ...options.failures]);
 }
 
 /** What a place has, as a person reads it. */

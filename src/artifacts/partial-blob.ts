@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, rename } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import {
   blobPath,
@@ -27,7 +27,7 @@ export interface PartialBlob {
   restart(): Promise<void>;
   /** Makes it a blob of the store when it has the digest. @returns whether it has. */
   finish(): Promise<boolean>;
-  /** Leaves the file for the next time. */
+  /** Leaves the file for the next time, if there is anything in it. */
   close(): Promise<void>;
 }
 
@@ -98,6 +98,9 @@ export async function openPartial(
     ...{ append, flush, restart, finish, highestSize },
     size: () => written + buffered,
     origins: () => origins,
-    close: () => handle.close(),
+    close: async () => {
+      await handle.close();
+      if (written + buffered === 0) await rm(file, { force: true });
+    },
   };
 }

@@ -55,10 +55,12 @@ export interface OciManifest {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** Where blobs come from when the store does not have them: bundles and controllers; downloads in a later release. */
+/** Where blobs come from when the store does not have them: bundles, mirrors, controllers, upstream. */
 export interface ArtifactSource {
   /** For messages: `bundle /media/usb/bundle.tar.zst`. */
   readonly description: string;
+  /** Its failure is an error only when no later source has what is lacking. False for what the user points at. */
+  readonly mayFail?: boolean;
   /**
    * Puts what it has of these artifacts into the store, nothing else.
    * @returns what it has instead, for the message about an artifact that no source has: `kubernetes 1.36.4 (amd64)`.

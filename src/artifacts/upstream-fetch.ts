@@ -67,6 +67,7 @@ async function downloadFile(
     return { digest, size: partial.size() };
   } finally {
     await partial.close();
+    if (partial.size() === 0) await mark.remove();
   }
 }
 

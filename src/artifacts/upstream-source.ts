@@ -27,6 +27,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): ArtifactSo
   const { mirror } = options;
   return {
     description: mirror === undefined ? 'upstream' : `mirror ${mirror.base}`,
+    mayFail: true,
     provide: async (artifacts, signal) => {
       const components = planUpstreamFiles(artifacts, options.catalog);
       const missing = await withoutStored(options.store, components);

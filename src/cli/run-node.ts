@@ -27,6 +27,7 @@ export async function runUntilSignal(
         ...dataDirOption(invocation),
         ...(bundle === undefined ? {} : { bundle }),
         ...(trustBundle === undefined ? {} : { trustBundle }),
+        env: context.env,
         isDebug,
         version,
         clock: systemClock,

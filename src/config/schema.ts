@@ -77,6 +77,39 @@ const network = z
   })
   .prefault({});
 
+const mirror = z
+  .string()
+  .refine(
+    isMirrorAddress,
+    'is not an http or https address without user, password, query and fragment',
+  );
+
+const pem = z
+  .string()
+  .refine(
+    (text) => text === '' || /^-----BEGIN CERTIFICATE-----\r?$/m.test(text),
+    'is not a certificate in PEM: it goes here itself, not the name of its file',
+  );
+
+const artifacts = z
+  .strictObject({
+    mirror: mirror
+      .default('')
+      .describe(
+        "address below which upstream's files are by upstream's paths, as https://mirror.example/v1.37.1/bin/linux/amd64/kubelet; workers use it too",
+      ),
+    ca: pem
+      .default('')
+      .describe("PEM of CAs that are trusted for downloads besides the machine's own"),
+    credentialsFile: z
+      .string()
+      .regex(/^(\/.+)?$/, 'is not an absolute path')
+      .default('')
+      .describe('file on each machine with user:password for the mirror'),
+    upstream: toggle.describe('take from dl.k8s.io and github.com what nobody else has'),
+  })
+  .prefault({});
+
 /** The configuration file: strict, every default here and nowhere else. */
 export const clusterConfigSchema = z.strictObject({
   apiVersion: z.literal('mini-k8s.io/v1alpha1'),
@@ -120,9 +153,17 @@ export const clusterConfigSchema = z.strictObject({
             .prefault({}),
         })
         .prefault({}),
+      artifacts,
       addons: z.strictObject({ coredns: toggle, metricsServer: toggle }).prefault({}),
       hardening: z.enum(['default', 'cis']).default('default'),
       tuning: z.enum(['small', 'upstream']).default('small'),
     })
     .prefault({}),
 });
+
+function isMirrorAddress(text: string): boolean {
+  if (text === '') return true;
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return false;
+  const url = new URL(text);
+  return [url.username, url.password, url.search, url.hash].every((part) => part === '');
+}

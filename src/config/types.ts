@@ -39,6 +39,7 @@ export interface ClusterSpec {
     };
   };
   readonly storage: { readonly etcd: { readonly clientPort: number; readonly peerPort: number } };
+  readonly artifacts: ArtifactsSpec;
   readonly addons: {
     readonly coredns: { readonly enabled: boolean };
     readonly metricsServer: { readonly enabled: boolean };
@@ -47,4 +48,16 @@ export interface ClusterSpec {
   readonly hardening: 'default' | 'cis';
   /** `small` tunes for 1 vCPU / 1 GB; `upstream` leaves upstream's defaults: the bench's baseline. */
   readonly tuning: 'small' | 'upstream';
+}
+
+/** Where executables come from that neither the store nor a bundle has. */
+export interface ArtifactsSpec {
+  /** Address below which upstream's files are by upstream's paths; empty: none. */
+  readonly mirror: string;
+  /** PEM of CAs that are trusted for downloads besides the machine's own. */
+  readonly ca: string;
+  /** Absolute path of a file with `user:password` for the mirror; empty: none. */
+  readonly credentialsFile: string;
+  /** dl.k8s.io and github.com, for what nobody else has. */
+  readonly upstream: { readonly enabled: boolean };
 }

@@ -1,5 +1,4 @@
 import { chmod, chown, mkdir } from 'node:fs/promises';
-import { createBundleSource } from '../artifacts/bundle.ts';
 import { ensureArtifacts } from '../artifacts/ensure-artifacts.ts';
 import { type ArtifactStore, openStore } from '../artifacts/store.ts';
 import type { ArtifactSource } from '../artifacts/types.ts';
@@ -7,10 +6,12 @@ import { ensureFile, fillSecrets } from '../base/files.ts';
 import type { Clock } from '../base/time.ts';
 import type { DirectorySpec } from '../components/types.ts';
 import type { Paths } from '../config/paths.ts';
+import type { ClusterConfig } from '../config/types.ts';
 import { ensureHostSettings } from '../host/ensure-host-settings.ts';
 import { certificateStatuses } from '../pki/certificate-statuses.ts';
 import { ensurePki } from '../pki/ensure-pki.ts';
 import { readSecret } from '../pki/ensure-secret.ts';
+import { artifactSources } from './artifact-sources.ts';
 import { passClockGate } from './clock-gate.ts';
 import { handOverCni } from './cni-handover.ts';
 import type { NodeEvent } from './events.ts';
@@ -20,6 +21,9 @@ import { lastAddressFile } from './prepare.ts';
 export interface RealiseOptions {
   readonly paths: Paths;
   readonly clock: Clock;
+  readonly config: ClusterConfig;
+  /** For the machine's HTTP proxy. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly bundle?: string;
   readonly trustBundle?: string;
   readonly onEvent: (event: NodeEvent) => void;
@@ -85,23 +89,17 @@ export function stepper(onEvent: (event: NodeEvent) => void, clock: Clock) {
 }
 
 async function realiseArtifacts(plan: NodePlan, options: RealiseOptions): Promise<void> {
-  const { onEvent, signal, bundle, trustBundle } = options;
+  const { onEvent, signal } = options;
   const store = await openStore(options.paths.storeDir);
-  const sources =
-    bundle === undefined
-      ? []
-      : [
-          createBundleSource({
-            path: bundle,
-            store,
-            onEvent,
-            takesAll: plan.servedArtifacts !== undefined,
-            ...(trustBundle === undefined ? {} : { trustBundle }),
-          }),
-        ];
   await ensureArtifacts([...plan.artifacts, ...plan.images], {
     store,
-    sources: [...sources, ...(options.moreSources?.({ store, onEvent }) ?? [])],
+    sources: artifactSources({
+      ...options,
+      store,
+      spec: options.config.spec.artifacts,
+      takesAll: plan.servedArtifacts !== undefined,
+      controllers: options.moreSources?.({ store, onEvent }) ?? [],
+    }),
     forOthers: plan.servedArtifacts ?? [],
     onEvent,
     signal,

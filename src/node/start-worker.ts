@@ -24,8 +24,6 @@ import { workerSource } from './worker-source.ts';
 export interface WorkerOptions extends StartOptions, WorkerSettings {
   /** A join token's text. Not needed, and not used, by a node that is a member already. */
   readonly token?: string;
-  /** For the machine's HTTP proxy. */
-  readonly env: Readonly<Record<string, string | undefined>>;
   /**
    * Called when components were downloaded: the worker ends then, and shall be started again without the token. A
    * download leaves 6 to 11 MiB of this process's heap in pieces, for as long as it runs.
@@ -65,7 +63,7 @@ async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise
     let hasDownloaded = false;
     const realise = {
       ...options,
-      paths: node.paths,
+      ...node,
       signal,
       onEvent: (event: NodeEvent) => {
         hasDownloaded ||= event.type === 'import-finished' && event.blobs > 0;

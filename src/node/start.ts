@@ -25,6 +25,8 @@ export interface StartOptions {
   readonly dataDir?: string;
   readonly bundle?: string;
   readonly trustBundle?: string;
+  /** For the machine's HTTP proxy. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly isDebug: boolean;
   readonly version: string;
   readonly logger: Logger;
@@ -81,7 +83,7 @@ async function startController(options: ControllerOptions, signal: AbortSignal):
   await runUnderLock(node.paths, { ...options, command: 'controller' }, signal, async () => {
     await requireNoMembership(node.paths);
     await checkFreePorts(portUses(node.config, options.runsWorkloads));
-    await realisePlan(node.plan, { ...options, paths: node.paths, signal });
+    await realisePlan(node.plan, { ...options, ...node, signal });
     await restorePodNetwork(node.plan);
     await superviseController(node, { ...options, started }, signal);
   });

@@ -33,6 +33,7 @@ export interface WorkerSourceOptions extends SourceParts {
 export function workerSource(options: WorkerSourceOptions): ArtifactSource {
   const { document } = options.stored;
   return {
+    mayFail: true,
     description: `controllers ${document.gateways.join(', ')}`,
     provide: async (artifacts, signal) => {
       const newest = options.isFresh ? document : await askForNewest(options, signal);

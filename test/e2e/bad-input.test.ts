@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { waitFor } from '../../src/base/time.ts';
 import { bundleArguments } from '../support/e2e/cluster.ts';
 import { livingComponents } from '../support/e2e/faults.ts';
@@ -204,6 +204,11 @@ describe.skipIf(nodeSkipReason() !== undefined)('bad input', () => {
   });
 
   describe('in the bundle', () => {
+    // What it lacks would come from upstream, which nobody reaches here: half a minute until that is certain.
+    beforeEach(() =>
+      node.writeFile(configFile, 'spec: { artifacts: { upstream: { enabled: false } } }\n'),
+    );
+
     test('there is none', async () => {
       const result = await controller('--bundle', '/no/bundle');
       const [error = '', ...rest] = errorsOf(result, 1);
@@ -218,6 +223,18 @@ describe.skipIf(nodeSkipReason() !== undefined)('bad input', () => {
         /^error: Cannot obtain kube-apiserver, .* of kubernetes 1\.\d+\.\d+ \(amd64|arm64\): /m,
       );
       expect(errors.join('\n')).toMatch(/^error: Cannot obtain etcd.* has none of it$/m);
+    });
+
+    test('no bundle and nobody who has the files: each that was asked is named', async () => {
+      const mirror = 'http://127.0.0.1:9';
+      await node.writeFile(
+        configFile,
+        `spec: { artifacts: { mirror: '${mirror}', upstream: { enabled: false } } }\n`,
+      );
+      const errors = errorsOf(await controller(), 1);
+      expect(errors.at(-1)).toMatch(
+        /^error: Cannot download .*: 127\.0\.0\.1:9: 127\.0\.0\.1:9 refuses connections$/,
+      );
     });
 
     test('nobody said that it is trusted: the hash and the flag are shown', async () => {

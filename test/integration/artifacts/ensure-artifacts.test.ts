@@ -13,7 +13,7 @@ import {
   verifyStore,
 } from '../../../src/artifacts/store.ts';
 import type { ArtifactEvent, ArtifactSource, ArtifactSpec } from '../../../src/artifacts/types.ts';
-import { errorMessage } from '../../../src/base/errors.ts';
+import { errorMessage, UserError } from '../../../src/base/errors.ts';
 import {
   type BundleFixture,
   emptyStore,
@@ -157,6 +157,47 @@ describe('what nobody has', () => {
     const image: ArtifactSpec = { kind: 'image', reference: 'example.test/other:2', arch: 'amd64' };
     const events = await ensure([image], store, [source]);
     expect(events.at(-1)).toEqual({ type: 'image-missing', reference: 'example.test/other:2' });
+  });
+});
+
+describe('a source that fails', () => {
+  const away: ArtifactSource = {
+    description: 'mirror https://mirror.example',
+    mayFail: true,
+    provide: () =>
+      Promise.reject(new UserError({ what: 'download alpha', why: 'mirror.example is away' })),
+  };
+
+  test('is told, and the next one is asked', async () => {
+    const { folder, store, source } = await prepare();
+    const events = await ensure([wantTool(path.join(folder, 'bin'))], store, [away, source]);
+    expect(events[0]).toEqual({
+      type: 'source-failed',
+      source: 'mirror https://mirror.example',
+      why: 'Cannot download alpha: mirror.example is away',
+    });
+    expect(events.at(-1)?.type).toBe('linked');
+  });
+
+  test('is named beside what is lacking when no other has it', async () => {
+    const { folder, store } = await prepare();
+    const text = await failure([wantTool(path.join(folder, 'bin'))], store, [away]);
+    expect(text).toMatch(
+      /^Cannot obtain alpha, beta of tool .* has none of it\nCannot download alpha: mirror\.example is away$/,
+    );
+  });
+
+  test('ends everything where it is what the user named, or the disk is full', async () => {
+    const { folder, store, source } = await prepare();
+    const wanted = [wantTool(path.join(folder, 'bin'))];
+    const { mayFail: _, ...named } = away;
+    expect(await failure(wanted, store, [named, source])).toContain('mirror.example is away');
+    const cause = Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    const full: ArtifactSource = {
+      ...away,
+      provide: () => Promise.reject(new UserError({ what: 'download', why: 'full', cause })),
+    };
+    expect(await failure(wanted, store, [full, source])).toBe('Cannot download: full');
   });
 });
 

@@ -80,6 +80,7 @@ export async function createMembershipRig(): Promise<MembershipRig> {
           joinToken: undefined,
           proxy: undefined,
           check: async () => {},
+          env: {},
           isDebug: false,
           version: '0.1.0',
           logger: silentLogger,

@@ -36,6 +36,31 @@ describe('parseConfig', () => {
     ]);
   });
 
+  it('takes a mirror and a CA, and refuses what is none or holds a secret', async () => {
+    const artifacts = (fields: object) =>
+      problemsOf(JSON.stringify({ spec: { artifacts: fields } }));
+    const ca = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
+    const file = '/etc/mini-k8s/mirror';
+    expect(
+      await artifacts({ mirror: 'http://10.0.0.1:8080/a', ca, credentialsFile: file }),
+    ).toEqual([]);
+    for (const mirror of [
+      'mirror.example',
+      'ftp://a',
+      'https://u:p@a',
+      'https://a?b',
+      'https://',
+    ]) {
+      expect(await artifacts({ mirror })).toEqual([
+        'spec.artifacts.mirror: is not an http or https address without user, password, query and fragment',
+      ]);
+    }
+    expect(await artifacts({ ca: '/etc/ssl/ca.pem', credentialsFile: 'x' })).toEqual([
+      'spec.artifacts.ca: is not a certificate in PEM: it goes here itself, not the name of its file',
+      'spec.artifacts.credentialsFile: is not an absolute path',
+    ]);
+  });
+
   it('tells ten mistakes in one run', async () => {
     const problems = await problemsOf(`
 apiVersion: v1
