@@ -114,6 +114,11 @@ export function pinnedImageDigest(reference: string): string | undefined {
     ?.digest;
 }
 
+/** The tag that is used of an image's repository (`registry.k8s.io/pause`); undefined when none is ours. */
+export function pinnedImageTag(repository: string): string | undefined {
+  return Object.values(images).find((image) => image.repository === repository)?.tag;
+}
+
 export function isComponentName(name: string): name is ComponentName {
   return Object.hasOwn(components, name);
 }

@@ -1,25 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
-import path from 'node:path';
-import { errorCode, throwCollected, UserError, UserErrors } from '../base/errors.ts';
-import { syncDirectory } from '../base/files.ts';
-import { blobPath, hasBlob, readReusedChunks } from './blobs.ts';
+import { throwCollected, UserError, UserErrors } from '../base/errors.ts';
+import { hasBlob } from './blobs.ts';
+import { ensureLinks } from './link-executables.ts';
 import { describeContent, entryContent } from './oci-documents.ts';
 import { isDiskFull } from './server-answer.ts';
-import {
-  type ArtifactStore,
-  findComponent,
-  findImage,
-  makeExecutable,
-  readStoreIndex,
-} from './store.ts';
-import type {
-  ArtifactEvent,
-  ArtifactSource,
-  ArtifactSpec,
-  ExecutableArtifact,
-  ExecutableMember,
-} from './types.ts';
+import { type ArtifactStore, findComponent, findImage, readStoreIndex } from './store.ts';
+import type { ArtifactEvent, ArtifactSource, ArtifactSpec, ExecutableArtifact } from './types.ts';
 
 export interface EnsureArtifactsOptions {
   readonly store: ArtifactStore;
@@ -30,6 +15,8 @@ export interface EnsureArtifactsOptions {
    * never required. Paths in it mean nothing.
    */
   readonly forOthers?: readonly ArtifactSpec[];
+  /** Only into the store: no executable at its path. */
+  readonly isStoreOnly?: boolean;
   readonly onEvent: (event: ArtifactEvent) => void;
   readonly signal: AbortSignal;
 }
@@ -66,6 +53,7 @@ export async function ensureArtifacts(
       options.onEvent({ type: 'image-missing', reference: artifact.reference });
     }
   }
+  if (options.isStoreOnly === true) return;
   for (const artifact of artifacts) {
     if (artifact.kind === 'executable') await ensureLinks(artifact, options);
   }
@@ -163,98 +151,4 @@ function nameOf(artifact: ArtifactSpec): string {
   return artifact.kind === 'image'
     ? `image ${artifact.reference} (${artifact.arch})`
     : `${artifact.name} ${artifact.version} (${artifact.arch})`;
-}
-
-async function ensureLinks(
-  artifact: ExecutableArtifact,
-  options: EnsureArtifactsOptions,
-): Promise<void> {
-  const component = await findComponent(options.store, artifact);
-  const directories = new Set<string>();
-  for (const member of artifact.members) {
-    options.signal.throwIfAborted();
-    const blob = component?.executables.get(member.name);
-    if (blob === undefined) throw new Error(`${member.name} of ${nameOf(artifact)} vanished`);
-    const source = blobPath(options.store.directory, blob.digest);
-    const how = await ensureLink(source, member);
-    if (how === 'unchanged') continue;
-    directories.add(path.dirname(member.path));
-    options.onEvent({ type: 'linked', name: member.name, path: member.path, how });
-  }
-  for (const directory of directories) await syncDirectory(directory);
-}
-
-/**
- * Replaces the target in one step, so that a running executable keeps its old file and a new start finds a whole one.
- * A copy carries the blob's modification time: equal size and time mean that it is this blob's copy.
- */
-async function ensureLink(
-  source: string,
-  member: ExecutableMember,
-): Promise<'unchanged' | 'hard-link' | 'copy'> {
-  await makeExecutable(source);
-  if (await isSameFile(source, member.path)) return 'unchanged';
-  const directory = path.dirname(member.path);
-  await mkdir(directory, { recursive: true });
-  await removeLeftovers(directory, path.basename(member.path));
-  const temporary = path.join(
-    directory,
-    `.${path.basename(member.path)}.${randomBytes(6).toString('hex')}.tmp`,
-  );
-  try {
-    const how = await linkOrCopy(source, temporary);
-    await rename(temporary, member.path);
-    return how;
-  } finally {
-    await rm(temporary, { force: true });
-  }
-}
-
-/** `utimes` takes a floating-point number of seconds, which loses the nanoseconds. */
-const copiedTimeToleranceMs = 1;
-
-async function isSameFile(source: string, target: string): Promise<boolean> {
-  const blob = await stat(source);
-  try {
-    const found = await stat(target);
-    if (found.dev === blob.dev && found.ino === blob.ino) return true;
-    return (
-      found.size === blob.size &&
-      Math.abs(found.mtimeMs - blob.mtimeMs) <= copiedTimeToleranceMs &&
-      (found.mode & 0o777) === 0o755
-    );
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false;
-    throw error;
-  }
-}
-
-async function linkOrCopy(source: string, target: string): Promise<'hard-link' | 'copy'> {
-  try {
-    await link(source, target);
-    return 'hard-link';
-  } catch (error) {
-    // EXDEV: another file system. EPERM: one without hard links (vfat). EMLINK: too many of them.
-    if (!['EXDEV', 'EPERM', 'EMLINK'].includes(errorCode(error) ?? '')) throw error;
-  }
-  const { mtime } = await stat(source);
-  const handle = await open(target, 'wx', 0o755);
-  try {
-    for await (const chunk of readReusedChunks(source)) await handle.writeFile(chunk);
-    await handle.chmod(0o755);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await utimes(target, mtime, mtime);
-  return 'copy';
-}
-
-/** A power cut may have left half a copy of 100 MB; nothing else would ever remove it. */
-async function removeLeftovers(directory: string, name: string): Promise<void> {
-  for (const file of await readdir(directory)) {
-    if (file.startsWith(`.${name}.`) && file.endsWith('.tmp')) {
-      await rm(path.join(directory, file), { force: true });
-    }
-  }
 }

@@ -14,7 +14,7 @@ import { podEgressSettings } from '../host/pod-egress.ts';
 import type { HostSetting } from '../host/types.ts';
 import { podBridgeName } from '../reconcilers/pod-bridge.ts';
 import { planDns, planStackSecrets, planStacks } from './plan-stacks.ts';
-import type { NodePlan } from './plan-types.ts';
+import type { NodePlan, NodeRole } from './plan-types.ts';
 
 export interface PlanOptions {
   readonly config: ClusterConfig;
@@ -70,6 +70,19 @@ export function planWorker(options: WorkerPlanOptions): NodePlan {
     },
     stacks: [],
   };
+}
+
+/** What a node of that role needs, also one that is not a member yet. Pure. */
+export function planArtifacts(
+  role: NodeRole,
+  options: Omit<PlanOptions, 'runsWorkloads'>,
+): readonly ArtifactSpec[] {
+  const membership = { ca: '', gateways: [], hasCertificate: false };
+  const { artifacts, images } =
+    role === 'worker'
+      ? planWorker({ ...options, membership, apiServers: [] })
+      : planController({ ...options, runsWorkloads: true });
+  return [...artifacts, ...images];
 }
 
 /** What the plans of all nodes have. */

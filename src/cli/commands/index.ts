@@ -1,4 +1,5 @@
 import type { CommandSpec } from '../command.ts';
+import { artifactsCommand, imagesCommand } from './artifacts.ts';
 import { configCommand } from './config.ts';
 import { controllerCommand } from './controller.ts';
 import { doctorCommand } from './doctor.ts';
@@ -24,6 +25,8 @@ export const commands: readonly CommandSpec[] = [
   kubectlCommand,
   kubeconfigCommand,
   configCommand,
+  artifactsCommand,
+  imagesCommand,
   ctrCommand,
   etcdctlCommand,
   resetCommand,

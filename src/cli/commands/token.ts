@@ -5,6 +5,7 @@ import {
   nodeOptions,
   textOption,
 } from '../command.ts';
+import { renderTable } from '../render-table.ts';
 import { printStructured, structuredFormat } from '../structured-output.ts';
 
 const createCommand: CommandSpec = {
@@ -111,18 +112,7 @@ function renderTokens(tokens: readonly TokenRow[]): string {
       description,
     ]),
   ];
-  const widths = [0, 1, 2].map((column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length)),
-  );
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
-    .concat('\n');
+  return renderTable(rows);
 }
 
 async function tokenOptions(invocation: Invocation) {
