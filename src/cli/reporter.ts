@@ -1,5 +1,6 @@
 import type { NodeEvent } from '../node/events.ts';
 import { type Drawing, drawEvent } from './draw-event.ts';
+import { createProgressDrawing } from './draw-progress.ts';
 import { paint } from './paint.ts';
 import type { OutputStream } from './streams.ts';
 
@@ -14,11 +15,14 @@ export interface Reporter {
  * ✓/✗ per step with its time. On a terminal one more line at the bottom says what is under way; elsewhere there are
  * only lines that stay.
  */
-export function createReporter(stream: OutputStream): Reporter {
+export function createReporter(
+  stream: OutputStream,
+  now: () => number = () => performance.now(),
+): Reporter {
   const bottom = createBottomLine(stream);
   /** How each component failed that has not been ready since. */
   const failing = new Map<string, string | undefined>();
-  const progress = createProgress();
+  const progress = createProgressDrawing(now);
   /** Why a download waits, until something else is known: it may wait for minutes, in dozens of tries. */
   let waitingFor: string | undefined;
   let isSettled = false;
@@ -32,18 +36,33 @@ export function createReporter(stream: OutputStream): Reporter {
     bottom.draw();
   }
 
+  /** @returns whether nothing more is to be shown of it. */
+  function takeImport(event: NodeEvent): boolean {
+    const { isTTY, columns = 80 } = stream;
+    switch (event.type) {
+      case 'import-progress':
+        if (isTTY === true) bottom.note(progress.barAt(event, columns));
+        else show({ lines: progress.linesAt(event) });
+        return true;
+      case 'import-waiting': {
+        const isKnown = waitingFor === event.why;
+        waitingFor = event.why;
+        return isKnown;
+      }
+      case 'import-started':
+        progress.restart();
+        return false;
+      case 'import-finished':
+        bottom.note('');
+        waitingFor = undefined;
+        return false;
+      default:
+        return false;
+    }
+  }
+
   function report(event: NodeEvent): void {
-    if (event.type === 'import-progress') {
-      const percent = Math.floor((event.doneBytes / Math.max(1, event.totalBytes)) * 100);
-      if (stream.isTTY === true) bottom.note(`${percent} % of ${megabytes(event.totalBytes)}`);
-      else show({ lines: progress.linesAt(event, percent) });
-      return;
-    }
-    if (event.type === 'import-waiting') {
-      const isKnown = waitingFor === event.why;
-      waitingFor = event.why;
-      if (isKnown) return;
-    }
+    if (takeImport(event)) return;
     const isFailingAgain =
       event.type === 'component-terminated' &&
       failing.has(event.name) &&
@@ -53,10 +72,6 @@ export function createReporter(stream: OutputStream): Reporter {
     if (event.type === 'component-ready') failing.delete(event.name);
     if (event.type === 'cluster-ready') isSettled = true;
     if (event.type === 'stopping') isStopping = true;
-    if (event.type === 'import-finished') {
-      bottom.note('');
-      waitingFor = undefined;
-    }
   }
 
   return { report, close: bottom.clear };
@@ -91,26 +106,4 @@ function createBottomLine(stream: OutputStream) {
       draw();
     },
   };
-}
-
-/** Less than this is read before anybody wonders, bytes. */
-const longImportBytes = 64 * 1024 * 1024;
-
-/** A log gets a line per quarter of a long import. */
-function createProgress() {
-  let told = 0;
-  return {
-    linesAt: (event: Extract<NodeEvent, { type: 'import-progress' }>, percent: number) => {
-      const quarter = Math.floor(percent / 25);
-      if (event.totalBytes < longImportBytes || quarter === told || quarter === 4) return [];
-      told = quarter;
-      return quarter === 0
-        ? []
-        : [`  ${event.source}: ${quarter * 25} % of ${megabytes(event.totalBytes)}`];
-    },
-  };
-}
-
-function megabytes(bytes: number): string {
-  return `${Math.round(bytes / 1_000_000)} MB`;
 }

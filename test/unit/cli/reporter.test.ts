@@ -111,7 +111,9 @@ describe('reporter', () => {
     const stream = fakeStream({ columns: 80 });
     const reporter = createReporter(stream);
     for (const event of events) reporter.report(event);
-    expect(screenOf(stream.text())).toBe('  components … 100 % of 400 MB');
+    expect(screenOf(stream.text())).toBe(
+      '  components … [####################] 100 %, 400 of 400 MB',
+    );
     reporter.report({ type: 'import-finished', source: 'bundle b.tar', blobs: 3, elapsedMs: 1 });
     expect(screenOf(stream.text())).toBe('  components …');
   });
