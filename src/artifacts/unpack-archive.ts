@@ -2,6 +2,7 @@ import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { errorCode, errorMessage, UserError } from '../base/errors.ts';
 import { type BlobReference, copyChunkBytes, readChunks, writeBlob } from './blobs.ts';
+import { createYoungCollector } from './collect-young.ts';
 import { readTar } from './tar-entries.ts';
 import type { WantedFile } from './upstream-files.ts';
 
@@ -51,10 +52,14 @@ async function* gunzipped(
   words: { readonly what: string; readonly fix: string },
 ): AsyncGenerator<Uint8Array> {
   const stream = createGunzip({ chunkSize: copyChunkBytes });
+  const onConsumed = createYoungCollector();
   // Errors reach the reader of `stream`; the callback keeps them from being reported as unhandled.
   pipeline(Readable.from(readChunks(file)), stream, () => {});
   try {
-    for await (const chunk of stream) yield chunk as Uint8Array;
+    for await (const chunk of stream) {
+      yield chunk as Uint8Array;
+      onConsumed((chunk as Uint8Array).length);
+    }
   } catch (error) {
     if (errorCode(error)?.startsWith('Z_') !== true) throw error;
     const why = `the compressed data is damaged or incomplete (${errorMessage(error)})`;

@@ -26,12 +26,14 @@ export async function fetchFile(
     (await findBlob(store, file.digest)) ?? (await downloadFile(session, file, progress));
   if (!file.isArchive) return file.members.map(({ name }) => executableLayer(file, name, blob));
   const { unpackArchive } = await import('./unpack-archive.ts');
-  const members = await unpackArchive({
-    file: blobPath(store.directory, file.digest),
-    wanted: file,
-    layoutDirectory: store.directory,
-    signal,
-  });
+  const members = await session.unpackInTurn(() =>
+    unpackArchive({
+      file: blobPath(store.directory, file.digest),
+      wanted: file,
+      layoutDirectory: store.directory,
+      signal,
+    }),
+  );
   return [...members].map(([name, member]) => executableLayer(file, name, member));
 }
 

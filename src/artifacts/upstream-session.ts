@@ -5,6 +5,7 @@ import type { Asking, ServerWords } from './ask-servers.ts';
 import { createYoungCollector } from './collect-young.ts';
 import type { HttpConnection } from './http-connection.ts';
 import { connectOrigins, type OriginsOptions } from './origin-connections.ts';
+import { createQueue } from './run-bounded.ts';
 import type { ArtifactStore } from './store.ts';
 import type { ArtifactEvent } from './types.ts';
 import { mirroredUrl, type UpstreamCatalog, type WantedFile } from './upstream-files.ts';
@@ -45,8 +46,8 @@ export interface UpstreamTiming {
 /** With pauses of 1, 2, 4, 8, 16 s about half a minute: a router that starts with us has a line by then. */
 const defaultTiming: UpstreamTiming = { stallMs: 30_000, firstPauseMs: 1000, rounds: 6 };
 
-/** Enough to fill a line while one file is unpacked, and little enough for 1 GB and one processor. */
-export const parallelFiles = 3;
+/** Enough to fill a line while a file is verified or unpacked; a third one costs 5 MB more, beyond the 40 that a node has. */
+export const parallelFiles = 2;
 
 /** What all downloads of one `provide` share. */
 export interface UpstreamSession {
@@ -57,6 +58,8 @@ export interface UpstreamSession {
   readonly locate: (file: WantedFile) => string;
   readonly asking: Omit<Asking, 'servers'>;
   readonly rounds: number;
+  /** Archives are unpacked one after the other: each needs some megabytes, and all of a small processor. */
+  readonly unpackInTurn: <T>(work: () => Promise<T>) => Promise<T>;
   /** What to do when a file is not there. */
   readonly absentFix: string;
   readonly signal: AbortSignal;
@@ -76,6 +79,7 @@ export function openUpstreamSession(
   });
   return {
     ...{ store, connection, rounds, signal },
+    unpackInTurn: createQueue(),
     locate: ({ url }) => (mirror === undefined ? url : mirroredUrl(url, mirror.base)),
     absentFix:
       mirror === undefined

@@ -4,23 +4,14 @@ import { once } from 'node:events';
 import { stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { build } from 'esbuild';
 import { expect, onTestFinished, test } from 'vitest';
 import type { DownloadRequest } from '../../fixtures/download-from-controller.ts';
+import { bundleProgram, nodeFlags } from '../../support/bundled-program.ts';
 import { storeState, wantTool } from './bundle-fixture.ts';
 import { executableFile, makeStores, type TwoStores } from './controller-fixture.ts';
 import { token } from './registry-fixture.ts';
 
 const mebibyte = 2 ** 20;
-
-/** As the executable is built (scripts/build.ts): the numbers are those of a node. */
-const flags = [
-  '--optimize-for-size',
-  '--max-semi-space-size=1',
-  '--v8-pool-size=1',
-  '--no-maglev',
-  '--disable-sigusr1',
-];
 
 interface Memory {
   readonly beforeKb: number;
@@ -38,7 +29,7 @@ test('300 MB stream through little memory of the controller and of the worker', 
     store: stores.to.directory,
     artifacts: [wantTool('/bin', { members: ['large'] })],
   };
-  const client = start(await bundled(stores, 'download-from-controller'), [
+  const client = start(await bundleProgram(stores.folder, 'download-from-controller'), [
     JSON.stringify(request),
   ]);
   const worker = JSON.parse(await text(client.stdout)) as Memory;
@@ -58,7 +49,7 @@ async function startServer(stores: TwoStores) {
   const key = path.join(stores.folder, 'server.key');
   await writeFile(cert, stores.authority.server.cert);
   await writeFile(key, stores.authority.server.key);
-  const program = await bundled(stores, 'serve-registry');
+  const program = await bundleProgram(stores.folder, 'serve-registry');
   const child = start(program, [stores.from.directory, cert, key]);
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   return {
@@ -71,22 +62,9 @@ async function startServer(stores: TwoStores) {
 }
 
 function start(program: string, args: readonly string[]) {
-  const child = spawn(process.execPath, [...flags, program, ...args], {
+  const child = spawn(process.execPath, [...nodeFlags, program, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));
   return child;
-}
-
-/** One file of plain JavaScript: a process that strips types needs memory for that. */
-async function bundled({ folder }: TwoStores, name: string): Promise<string> {
-  const outfile = path.join(folder, `${name}.mjs`);
-  await build({
-    entryPoints: [path.resolve(import.meta.dirname, `../../fixtures/${name}.ts`)],
-    ...{ outfile, bundle: true, platform: 'node', format: 'esm', minify: true },
-    banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-    },
-  });
-  return outfile;
 }
