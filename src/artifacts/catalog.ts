@@ -7,9 +7,11 @@ export type ComponentName = keyof typeof artifacts.components;
 /** An image that the addons or the container runtime need. */
 export type ImageName = keyof typeof artifacts.images;
 
-/** One file that a project publishes. `{version}` and `{arch}` stand for themselves in `url` and `path`. */
+/** One file that a project publishes. `{version}` and `{arch}` stand for themselves in `url`, `checksums` and `path`. */
 export interface UpstreamFile {
   readonly url: string;
+  /** Where the project says the sha256 of it, for scripts/update-artifacts. */
+  readonly checksums?: string;
   /** Left out: the file is the executable itself. */
   readonly archive?: string;
   /** Of the file as it is downloaded, in hex. */
