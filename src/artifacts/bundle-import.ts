@@ -20,6 +20,8 @@ export interface BundleImport {
   readonly origin: string;
   /** Import only what these need; undefined = everything. */
   readonly wanted: readonly ArtifactSpec[] | undefined;
+  /** Import nothing unless one of these is there; undefined = in any case. */
+  readonly lacking: readonly ArtifactSpec[] | undefined;
   readonly trustBundle: string | undefined;
   readonly pins: Pins;
   index: SelectedIndex | undefined;
@@ -44,7 +46,8 @@ export async function takeIndex(state: BundleImport, content: Uint8Array): Promi
   if (state.index !== undefined) throw malformed(state, 'it holds index.json twice');
   const all = parseIndex(Buffer.from(content).toString('utf8'), `${state.origin} (index.json)`);
   const sha256 = hashBytes(content).digest.slice('sha256:'.length);
-  const selected = all.manifests.filter((entry) => isWanted(entry, state.wanted));
+  const helps = all.manifests.some((entry) => isWanted(entry, state.lacking));
+  const selected = helps ? all.manifests.filter((entry) => isWanted(entry, state.wanted)) : [];
   state.index = { sha256, all, selected };
   const bySource = selected.find(saysBuiltFromSource);
   if (bySource !== undefined && state.trustBundle !== sha256) {

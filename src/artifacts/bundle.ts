@@ -39,7 +39,7 @@ export interface BundleOptions {
   readonly trustBundle?: string;
   /** For development: hard links to the blobs of a bundle directory instead of copies. They are hashed all the same. */
   readonly linkBlobs?: boolean;
-  /** Import everything as soon as anything is lacking: a controller serves other nodes too. */
+  /** Import everything when the bundle has something that is lacking: a controller serves other nodes too. */
   readonly takesAll?: boolean;
   /** Default: the pins of assets/artifacts.json. */
   readonly pins?: Pins;
@@ -60,28 +60,28 @@ export function createBundleSource(options: BundleOptions): ArtifactSource {
   return {
     description: `bundle ${options.path}`,
     provide: async (artifacts, signal) => {
-      const wanted = options.takesAll === true ? undefined : artifacts;
-      return (await importBundle({ ...options, wanted, signal })).contents;
+      return (await importBundle({ ...options, lacking: artifacts, signal })).contents;
     },
   };
 }
 
 /**
- * Imports a bundle, or what `wanted` needs of it, into the store: each blob is hashed while it is written, index.json
+ * Imports a bundle, or what `lacking` needs of it, into the store: each blob is hashed while it is written, index.json
  * of the store is replaced last. After a kill or a power cut at any point the store is as before, and the next import
  * keeps the blobs that were complete.
  * @throws UserError for a bundle that is damaged, incomplete or not trusted, and for a full disk.
  */
 export async function importBundle(
   options: BundleOptions & {
-    readonly wanted?: readonly ArtifactSpec[] | undefined;
+    readonly lacking?: readonly ArtifactSpec[] | undefined;
     readonly signal: AbortSignal;
   },
 ): Promise<ImportResult> {
   const state: BundleImport = {
     store: options.store,
     origin: options.path,
-    wanted: options.wanted,
+    wanted: options.takesAll === true ? undefined : options.lacking,
+    lacking: options.lacking,
     trustBundle: options.trustBundle?.replace(/^sha256:/, '').toLowerCase(),
     pins: options.pins ?? catalogPins,
     index: undefined,

@@ -81,7 +81,7 @@ describe.each(['directory', 'tar', 'tar.zst', 'tar with index.json last'])(
       await importBundle({
         path: await packed(form, bundle.directory, folder),
         store,
-        wanted: [wantTool(folder, { members: ['alpha'] })],
+        lacking: [wantTool(folder, { members: ['alpha'] })],
         trustBundle: bundle.indexSha256,
         onEvent: () => {},
         signal: neverAborted,

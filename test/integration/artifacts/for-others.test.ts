@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { createBundleSource } from '../../../src/artifacts/bundle.ts';
@@ -58,4 +59,24 @@ test('a controller takes all of a bundle, also what it could not run, once anyth
   });
   expect(events.map(({ type }) => type)).toEqual(['linked']);
   expect(await listOffered(store, 'arm64')).toMatchObject([{ name: 'tool 1.0.0' }]);
+});
+
+test('a bundle that has nothing of what is lacking leaves nothing in the store of a controller', async () => {
+  const folder = await temporaryFolder();
+  const store = await emptyStore(folder);
+  const { directory, indexSha256 } = await makeBundle(folder);
+  const source = createBundleSource({
+    ...{ path: directory, store, trustBundle: indexSha256, takesAll: true },
+    onEvent: () => {},
+  });
+  const wanted = wantTool(path.join(folder, 'bin'), { version: '2.0.0' });
+  const ensured = ensureArtifacts([wanted], {
+    ...{ store, sources: [source], signal: neverAborted },
+    onEvent: () => {},
+  });
+  await expect(ensured).rejects.toThrow(/tool 2\.0\.0/);
+  expect(await readdir(store.directory, { recursive: true })).not.toContainEqual(
+    expect.stringMatching(/blobs\/sha256\/./),
+  );
+  expect(await listOffered(store, 'amd64')).toEqual([]);
 });
