@@ -6,6 +6,7 @@ import { endProcesses } from './end-processes.ts';
 import type { NodeEvent } from './events.ts';
 import { takeLock } from './lock.ts';
 import { logNodeEvent } from './log-node-event.ts';
+import { createServiceNotifier } from './notify-service.ts';
 import {
   checkDataDirectory,
   checkFreePorts,
@@ -25,7 +26,7 @@ export interface StartOptions {
   readonly dataDir?: string;
   readonly bundle?: string;
   readonly trustBundle?: string;
-  /** For the machine's HTTP proxy. */
+  /** For the machine's HTTP proxy, and for what a service manager says to its service. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly isDebug: boolean;
   readonly version: string;
@@ -58,8 +59,10 @@ export async function runGuarded<T extends StartOptions>(
   start: (options: T, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const { logger } = options;
+  const notifier = createServiceNotifier(options.env, logger);
   const onEvent = (event: NodeEvent) => {
     logNodeEvent(logger, event);
+    notifier.onEvent(event);
     options.onEvent(event);
   };
   const tellStop = () => onEvent({ type: 'stopping', reason: String(signal.reason) });
@@ -71,6 +74,7 @@ export async function runGuarded<T extends StartOptions>(
     logger.debug('stopped before everything had started', { reason: errorMessage(error) });
   } finally {
     signal.removeEventListener('abort', tellStop);
+    await notifier.close();
   }
 }
 

@@ -90,7 +90,6 @@ async function runWorkerCommand(invocation: Invocation): Promise<number> {
         ...workerSettings(invocation),
         ...token,
         ...(isStartedAnew ? {} : { endAfterDownload }),
-        env: process.env,
       },
       signal,
     ),
