@@ -8,6 +8,7 @@ import type { Deployer } from '../stacks/deployer.ts';
 import { processComponent } from '../supervisor/process.ts';
 import type { Component } from '../supervisor/types.ts';
 import type { TunnelServer } from '../tunnel/tunnel-server.ts';
+import { endingPods } from './end-pods.ts';
 import type { NodeEvent } from './events.ts';
 import { keepCertificates } from './keep-certificates.ts';
 import { logThreshold } from './log-threshold.ts';
@@ -19,6 +20,7 @@ export interface NodeParts {
   readonly paths: Paths;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** The least of the components' own output that is worth the log. */
   readonly outputLevel: () => LogLevel | 'silent';
   readonly onEvent: (event: NodeEvent) => void;
@@ -62,15 +64,16 @@ export function controllerParts(parts: ControllerParts): Component[] {
 
 /** Every process of the plan. */
 export function processComponents(parts: NodeParts): Component[] {
-  return parts.plan.processes.map((spec) =>
-    processComponent(spec, {
+  return parts.plan.processes.map((spec) => {
+    const component = processComponent(spec, {
       logDir: parts.paths.logDir,
       pidDir: pidDir(parts.paths),
       instance: instanceOf(parts.paths),
       logger: logThreshold(parts.logger, parts.outputLevel),
       clock: parts.clock,
-    }),
-  );
+    });
+    return spec.name === 'containerd' ? endingPods(component, parts) : component;
+  });
 }
 
 /** Imports what containerd does not have, once per start; ends with it. */

@@ -1,0 +1,124 @@
+import { execFile } from 'node:child_process';
+import { access, rm } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { errorMessage } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import { sleep } from '../base/time.ts';
+import type { Paths } from '../config/paths.ts';
+import { endContainers } from '../host/container-processes.ts';
+import type { Component } from '../supervisor/types.ts';
+import { type PodContainer, readContainers, stopWaves } from './pod-containers.ts';
+
+const run = promisify(execFile);
+
+/** No pod may hold up a machine that goes down for longer than this, whatever grace it wants; milliseconds. */
+const maxGraceMs = 60_000;
+const pollMs = 200;
+
+export interface EndPodsOptions {
+  readonly paths: Paths;
+  readonly logger: Logger;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * containerd as a component whose stop takes the pods along when the machine goes down or somebody asked for it: at
+ * that time the kubelet has ended, which would start them again, and containerd still knows how each container wants
+ * to be stopped. Shims do not end by themselves; left alone they hold up a shutdown until the service manager kills them.
+ */
+export function endingPods(component: Component, options: EndPodsOptions): Component {
+  return {
+    ...component,
+    start: async (signal) => {
+      const running = await component.start(signal);
+      let stopping: Promise<void> | undefined;
+      const stop = async () => {
+        const takesPods = await wantsPodsEnded(options);
+        if (takesPods) await stopContainers(options);
+        await running.stop();
+        if (takesPods) await endShims(options.paths);
+      };
+      return {
+        ...(running.pid === undefined ? {} : { pid: running.pid }),
+        terminated: running.terminated,
+        waitReady: (ready) => running.waitReady(ready),
+        lastOutput: () => running.lastOutput?.() ?? [],
+        stop: () => {
+          stopping ??= stop();
+          return stopping;
+        },
+      };
+    },
+  };
+}
+
+/** Kills what is left of pods, and takes the request back. Nothing there is nothing done. */
+async function endShims(paths: Paths): Promise<void> {
+  await endContainers({ shimExecutable: `${paths.binDir}/containerd-shim-runc-v2` });
+  await rm(requestFile(paths), { force: true });
+}
+
+function requestFile(paths: Paths): string {
+  return `${paths.runDir}/end-pods`;
+}
+
+async function wantsPodsEnded({ paths, env, logger }: EndPodsOptions): Promise<boolean> {
+  const isAsked = await access(requestFile(paths)).then(
+    () => true,
+    () => false,
+  );
+  if (isAsked || env['NOTIFY_SOCKET'] === undefined) return isAsked;
+  // It exits with an error in every state but one; its word counts.
+  const isGoingDown = await run('systemctl', ['is-system-running'], { timeout: 5_000 }).then(
+    () => false,
+    (error: unknown) => (error as { stdout?: string }).stdout?.trim() === 'stopping',
+  );
+  if (isGoingDown) logger.info('The machine goes down: pods end first');
+  return isGoingDown;
+}
+
+/** The user's pods first, then those of the system that they may need on their way down, such as DNS. */
+async function stopContainers({ paths, logger }: EndPodsOptions): Promise<void> {
+  const ctr = containerdClient(paths);
+  try {
+    for (const wave of stopWaves(await readContainers(ctr))) await stopWave(wave, ctr);
+  } catch (error) {
+    logger.warn('Containers could not be stopped gently', { reason: errorMessage(error) });
+  }
+}
+
+type Ctr = (...args: readonly string[]) => Promise<string>;
+
+function containerdClient(paths: Paths): Ctr {
+  const common = ['--address', paths.containerdSocket, '--namespace', 'k8s.io'];
+  return async (...args) => {
+    const { stdout } = await run(`${paths.binDir}/ctr`, [...common, ...args], {
+      timeout: 10_000,
+      maxBuffer: 16 * 1024 * 1024,
+    });
+    return stdout;
+  };
+}
+
+/** Each gets its signal at once, and is waited for as long as its pod's grace period says. */
+async function stopWave(wave: readonly PodContainer[], ctr: Ctr): Promise<void> {
+  const deadlines = new Map<string, number>();
+  for (const { id, stopSignal, graceMs } of wave) {
+    // It may have ended meanwhile.
+    await ctr('tasks', 'kill', '--signal', stopSignal, id).catch(() => {});
+    deadlines.set(id, performance.now() + Math.min(graceMs, maxGraceMs));
+  }
+  for (;;) {
+    const running = await ctr('tasks', 'list');
+    const waited = [...deadlines].filter(
+      ([id, deadline]) => isRunning(running, id) && performance.now() < deadline,
+    );
+    if (waited.length === 0) return;
+    await sleep(pollMs);
+  }
+}
+
+/** Rows are `TASK PID STATUS`. */
+function isRunning(table: string, id: string): boolean {
+  return table.split('\n').some((line) => line.startsWith(`${id} `) && line.includes('RUNNING'));
+}
