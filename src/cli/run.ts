@@ -43,6 +43,18 @@ function buildProgram(context: CliContext, setExitCode: (code: number) => void):
 
 type CommandSpec = (typeof commands)[number];
 
+/** An option between the words of a command would be the outer one's, and be lost without a word. */
+function requireOptionsBehind(command: Command): void {
+  for (let outer = command.parent; outer !== null; outer = outer.parent) {
+    const given = outer.options.find(
+      (option) => outer?.getOptionValueSource(option.attributeName()) === 'cli',
+    );
+    if (given !== undefined) {
+      command.error(`error: option '${given.flags}' belongs behind '${command.name()}'`);
+    }
+  }
+}
+
 interface Wiring {
   readonly context: CliContext;
   readonly setExitCode: (code: number) => void;
@@ -66,6 +78,7 @@ function addCommand(parent: Command, spec: CommandSpec, wiring: Wiring): void {
   if (handler === undefined) return;
   command.action(async (...received: unknown[]) => {
     const options = command.opts<Record<string, string | boolean | undefined>>();
+    requireOptionsBehind(command);
     const positional = received.slice(0, -2).flat() as string[];
     wiring.setExitCode(await handler({ context: wiring.context, options, args: positional }));
   });

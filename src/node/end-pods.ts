@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { access, rm } from 'node:fs/promises';
+import { access, rm, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { errorMessage } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -19,6 +19,11 @@ export interface EndPodsOptions {
   readonly paths: Paths;
   readonly logger: Logger;
   readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Asks the next stop of the supervisor to take the pods along. */
+export async function askToEndPods(paths: Paths): Promise<void> {
+  await writeFile(requestFile(paths), '');
 }
 
 /**
@@ -53,7 +58,7 @@ export function endingPods(component: Component, options: EndPodsOptions): Compo
 }
 
 /** Kills what is left of pods, and takes the request back. Nothing there is nothing done. */
-async function endShims(paths: Paths): Promise<void> {
+export async function endShims(paths: Paths): Promise<void> {
   await endContainers({ shimExecutable: `${paths.binDir}/containerd-shim-runc-v2` });
   await rm(requestFile(paths), { force: true });
 }

@@ -189,7 +189,7 @@ function removedEarlier(removal: UserError, problem: string): UserError {
   });
 }
 
-function tokenNeeded(stored: StoredMembership | undefined): UserError {
+export function tokenNeeded(stored: StoredMembership | undefined): UserError {
   return new UserError({
     what: 'start the worker',
     why:

@@ -32,6 +32,20 @@ export async function removeNodeFiles(paths: Paths): Promise<string[]> {
   return removed;
 }
 
+/** Removes what is ours in the data directory and nothing else; the directory too, when it is empty then. */
+export async function removeOwnData(paths: Paths): Promise<void> {
+  for (const file of [...(await ownDataEntries(paths)), paths.runDir]) await removeTree(file);
+  await removeIfEmpty(paths.dataDir);
+}
+
+/** Whether a node was here: its data must survive an installation that fails. */
+export async function hasOwnData(paths: Paths): Promise<boolean> {
+  for (const file of await ownDataEntries(paths)) {
+    if ((await entriesOf(file, /./)).length > 0) return true;
+  }
+  return false;
+}
+
 /** What is ours in the data directory: it may be a disk that has more on it, or a name mistyped. */
 async function ownDataEntries(paths: Paths): Promise<string[]> {
   const { dataDir } = paths;

@@ -1,5 +1,6 @@
-import { proxySettingsFrom } from '../base/proxy-settings.ts';
+import { type ProxySettings, proxySettingsFrom } from '../base/proxy-settings.ts';
 import { parseJoinToken } from '../join/token.ts';
+import type { JoinDocument } from '../join/types.ts';
 import { ensureMembership } from './ensure-membership.ts';
 import type { NodeEvent } from './events.ts';
 import { type StoredMembership, writeMembership } from './membership.ts';
@@ -12,8 +13,14 @@ import {
   requireRoot,
   workerPortUses,
 } from './preflight.ts';
+import type { PreparedNode } from './prepare.ts';
 import { inspectWorker, prepareWorker, type WorkerSettings } from './prepare-worker.ts';
-import { realiseComponents, realiseMachine, type SourceParts } from './realise.ts';
+import {
+  type RealiseOptions,
+  realiseComponents,
+  realiseMachine,
+  type SourceParts,
+} from './realise.ts';
 import { restorePodNetwork } from './reconcilers.ts';
 import { describeMachine } from './refresh-document.ts';
 import { runGuarded, runUnderLock, type StartOptions } from './start.ts';
@@ -42,12 +49,50 @@ export function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<
 async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   const started = startTime(options.clock);
   requireRoot('start the worker');
+  await withPreparedWorker({ ...options, command: 'worker' }, signal, async (prepared) => {
+    const { node, realise, document, proxy } = prepared;
+    let hasDownloaded = false;
+    const onEvent = (event: NodeEvent) => {
+      hasDownloaded ||= event.type === 'import-finished' && event.blobs > 0;
+      options.onEvent(event);
+    };
+    await realiseComponents(node.plan, { ...realise, onEvent });
+    if (hasDownloaded && options.endAfterDownload !== undefined) return options.endAfterDownload();
+    await realiseMachine(node.plan, realise);
+    await restorePodNetwork(node.plan);
+    await superviseWorker(node, { ...options, started, document, proxy }, signal);
+  });
+}
+
+/**
+ * Joins, unless this machine has joined, and brings what the worker needs, so that its service starts without a token.
+ * @throws UserError or UserErrors for whatever would keep it from starting.
+ */
+export function provideWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
+  return withPreparedWorker({ ...options, command: 'install' }, signal, ({ node, realise }) =>
+    realiseComponents(node.plan, realise),
+  );
+}
+
+interface PreparedWorker {
+  readonly node: PreparedNode;
+  readonly document: JoinDocument;
+  readonly proxy: ProxySettings | undefined;
+  readonly realise: RealiseOptions;
+}
+
+/** Takes the machine, makes it a member where it is none, and plans. */
+async function withPreparedWorker(
+  options: WorkerOptions & { readonly command: string },
+  signal: AbortSignal,
+  work: (prepared: PreparedWorker) => Promise<void>,
+): Promise<void> {
   const token = options.token === undefined ? undefined : parseJoinToken(options.token);
   const proxy = proxySettingsFrom(options.env);
   await checkOwnSettings(options);
   const machine = await inspectWorker(options);
   await checkDataDirectory(machine.paths);
-  await runUnderLock(machine.paths, { ...options, command: 'worker' }, signal, async () => {
+  await runUnderLock(machine.paths, options, signal, async () => {
     await requireNoControlPlane(machine.paths);
     const prepare = async (stored: StoredMembership) => {
       const node = await prepareWorker(machine, stored, options);
@@ -60,15 +105,10 @@ async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise
     const member = await ensureMembership(machine, joining, signal);
     const { document } = member.stored;
     const node = await prepare(member.stored);
-    let hasDownloaded = false;
     const realise = {
       ...options,
       ...node,
       signal,
-      onEvent: (event: NodeEvent) => {
-        hasDownloaded ||= event.type === 'import-finished' && event.blobs > 0;
-        options.onEvent(event);
-      },
       moreSources: (parts: SourceParts) => [
         workerSource({
           ...{ ...options, ...parts, ...member, proxy },
@@ -78,10 +118,6 @@ async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise
         }),
       ],
     };
-    await realiseComponents(node.plan, realise);
-    if (hasDownloaded && options.endAfterDownload !== undefined) return options.endAfterDownload();
-    await realiseMachine(node.plan, realise);
-    await restorePodNetwork(node.plan);
-    await superviseWorker(node, { ...options, started, document, proxy }, signal);
+    await work({ node, document, proxy, realise });
   });
 }

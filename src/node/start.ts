@@ -16,7 +16,7 @@ import {
   requireRoot,
 } from './preflight.ts';
 import { prepareController } from './prepare.ts';
-import { ensureDirectories, realisePlan } from './realise.ts';
+import { ensureDirectories, realiseComponents, realisePlan } from './realise.ts';
 import { restorePodNetwork } from './reconcilers.ts';
 import { type StartTime, startTime } from './start-time.ts';
 import { superviseController } from './supervise-controller.ts';
@@ -90,6 +90,23 @@ async function startController(options: ControllerOptions, signal: AbortSignal):
     await realisePlan(node.plan, { ...options, ...node, signal });
     await restorePodNetwork(node.plan);
     await superviseController(node, { ...options, started }, signal);
+  });
+}
+
+/**
+ * Brings what a controller needs from elsewhere, so that its service starts without any of the options that say
+ * where that comes from. @throws UserError or UserErrors for whatever would keep it from starting.
+ */
+export async function provideController(
+  options: ControllerOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const node = await prepareController(options);
+  checkServiceTools(node);
+  await checkDataDirectory(node.paths);
+  await runUnderLock(node.paths, { ...options, command: 'install' }, signal, async () => {
+    await checkFreePorts(portUses(node.config, options.runsWorkloads));
+    await realiseComponents(node.plan, { ...options, ...node, signal });
   });
 }
 

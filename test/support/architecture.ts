@@ -30,6 +30,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   supervisor: ABOVE_BASE,
   'kube-client': ABOVE_BASE,
   host: ABOVE_BASE,
+  install: ABOVE_BASE,
   tunnel: { ...ABOVE_BASE, types: ['supervisor'] },
   stacks: ON_THE_API,
   'api-endpoint': ON_THE_API,
@@ -41,7 +42,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   node: {
     imports: [
       ...['base', 'config', ...ENGINES, 'api-endpoint', 'join'],
-      ...['reconcilers', 'gateway', 'components', 'addons'],
+      ...['reconcilers', 'gateway', 'components', 'addons', 'install'],
     ],
   },
   cli: { imports: ['base', 'config', 'pki', 'kube-client', 'node'] },

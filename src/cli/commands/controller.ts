@@ -1,3 +1,4 @@
+import path from 'node:path';
 import {
   type CommandSpec,
   dataDirOption,
@@ -6,21 +7,48 @@ import {
   textOption,
 } from '../command.ts';
 import { runOptions, runUntilSignal } from '../run-node.ts';
+import { installOptions, runInstallation } from './install.ts';
+
+const debugOption = {
+  flags: '--debug',
+  description: "log everything, components' own lines included",
+};
+
+const controllerOptions = [
+  {
+    flags: '--config <file>',
+    description: 'configuration (default: /etc/mini-k8s/config.yaml, if there)',
+  },
+  ...nodeOptions,
+  ...runOptions,
+  { flags: '--no-workloads', description: 'no kubelet and no containers here' },
+  debugOption,
+];
+
+const installCommand: CommandSpec = {
+  usage: 'install',
+  description: 'install the controller as a service that comes back after every boot, and start it',
+  options: [...controllerOptions, ...installOptions],
+  examples: [
+    'mini-k8s controller install',
+    'mini-k8s controller install --bundle /media/usb/bundle.tar.zst',
+    'mini-k8s controller install --no-workloads --dry-run',
+  ],
+  run: (invocation) =>
+    runInstallation(invocation, async (options, signal) => {
+      const { installController } = await import('../../node/install-controller.ts');
+      await installController({ ...options, ...prepareOptions(invocation) }, signal);
+    }),
+};
 
 export const controllerCommand: CommandSpec = {
   usage: 'controller',
   description: 'run the control plane and, unless --no-workloads, a node; stays in the foreground',
   options: [
-    {
-      flags: '--config <file>',
-      description: 'configuration (default: /etc/mini-k8s/config.yaml, if there)',
-    },
-    ...nodeOptions,
-    ...runOptions,
-    { flags: '--no-workloads', description: 'no kubelet and no containers here' },
+    ...controllerOptions,
     { flags: '--dry-run', description: 'print the plan and change nothing' },
-    { flags: '--debug', description: "log everything, components' own lines included" },
   ],
+  commands: [installCommand],
   examples: [
     'mini-k8s controller --bundle ./bundle.tar.zst',
     'mini-k8s controller --config ./config.yaml --dry-run',
@@ -36,7 +64,9 @@ export const controllerCommand: CommandSpec = {
 };
 
 function prepareOptions(invocation: Invocation) {
-  const configFile = textOption(invocation, 'config');
+  const config = textOption(invocation, 'config');
+  // A service has another working directory.
+  const configFile = config === undefined || config === '' ? config : path.resolve(config);
   return {
     runsWorkloads: invocation.options.workloads !== false,
     ...(configFile === undefined ? {} : { configFile }),

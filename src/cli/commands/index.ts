@@ -3,6 +3,13 @@ import { artifactsCommand, imagesCommand } from './artifacts.ts';
 import { configCommand } from './config.ts';
 import { controllerCommand } from './controller.ts';
 import { doctorCommand } from './doctor.ts';
+import {
+  logsCommand,
+  restartCommand,
+  startCommand,
+  stopCommand,
+  uninstallCommand,
+} from './install.ts';
 import { kubeconfigCommand } from './kubeconfig.ts';
 import { nodeCommand } from './node.ts';
 import { ctrCommand, etcdctlCommand, kubectlCommand } from './passthrough.ts';
@@ -20,6 +27,7 @@ export const commands: readonly CommandSpec[] = [
   tokenCommand,
   nodeCommand,
   statusCommand,
+  logsCommand,
   tunnelCommand,
   doctorCommand,
   kubectlCommand,
@@ -29,6 +37,10 @@ export const commands: readonly CommandSpec[] = [
   imagesCommand,
   ctrCommand,
   etcdctlCommand,
+  startCommand,
+  stopCommand,
+  restartCommand,
   resetCommand,
+  uninstallCommand,
   versionCommand,
 ];

@@ -7,33 +7,56 @@ import {
 } from '../command.ts';
 import { runOptions, runUntilSignal } from '../run-node.ts';
 import { version } from '../version.ts';
+import { installOptions, runInstallation } from './install.ts';
+
+const workerOptions = [
+  {
+    flags: '--token <token>',
+    description: 'of mini-k8s token create; - reads it from stdin (or set MINI_K8S_TOKEN)',
+  },
+  { flags: '--token-file <file>', description: 'read the token from this file' },
+  { flags: '--node-name <name>', description: 'default: the host name in lower case' },
+  {
+    flags: '--labels <key=value,...>',
+    description: 'labels of the node when it registers for the first time',
+  },
+  {
+    flags: '--taints <key=value:effect,...>',
+    description: 'taints of the node when it registers for the first time',
+  },
+  ...nodeOptions,
+  ...runOptions,
+  { flags: '--debug', description: "log everything, components' own lines included" },
+];
+
+const installCommand: CommandSpec = {
+  usage: 'install',
+  description: 'join a cluster, install the worker as a service, and start it',
+  options: [...workerOptions, ...installOptions],
+  examples: [
+    'mini-k8s worker install --token-file ./token',
+    'ssh controller mini-k8s token create | mini-k8s worker install --token -',
+  ],
+  run: async (invocation) => {
+    const token = await takeToken(invocation);
+    return runInstallation(invocation, async (options, signal) => {
+      const { installWorker } = await import('../../node/install-worker.ts');
+      await installWorker({ ...options, ...workerSettings(invocation), ...token }, signal);
+    });
+  },
+};
 
 export const workerCommand: CommandSpec = {
   usage: 'worker',
   description: 'join a cluster and run a node; stays in the foreground',
   options: [
-    {
-      flags: '--token <token>',
-      description: 'of mini-k8s token create; - reads it from stdin (or set MINI_K8S_TOKEN)',
-    },
-    { flags: '--token-file <file>', description: 'read the token from this file' },
-    { flags: '--node-name <name>', description: 'default: the host name in lower case' },
-    {
-      flags: '--labels <key=value,...>',
-      description: 'labels of the node when it registers for the first time',
-    },
-    {
-      flags: '--taints <key=value:effect,...>',
-      description: 'taints of the node when it registers for the first time',
-    },
-    ...nodeOptions,
-    ...runOptions,
+    ...workerOptions,
     {
       flags: '--dry-run',
       description: 'print what would be done; change nothing, here and in the cluster',
     },
-    { flags: '--debug', description: "log everything, components' own lines included" },
   ],
+  commands: [installCommand],
   examples: [
     'mini-k8s worker --token-file ./token',
     'mini-k8s worker --token-file ./token --labels example.com/rack=r1 --taints dedicated=edge:NoSchedule',

@@ -40,6 +40,7 @@ describe('run', () => {
     [['status', 'extra'], 'too many arguments'],
     [['kubeconfig', 'admin', '--server'], 'argument missing'],
     [['reset', '--force'], "unknown option '--force'"],
+    [['controller', '--no-workloads', 'install'], "'--no-workloads' belongs behind 'install'"],
   ])('refuses %j with exit code 2', async (args, text) => {
     const { exitCode, stdout, stderr } = await cli(...args);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
@@ -60,6 +61,12 @@ describe('run', () => {
     const { exitCode, stderr } = await cli('reset');
     expect(exitCode).toBe(1);
     expect(stderr).toContain('fix: mini-k8s reset --yes');
+  });
+
+  it('uninstalls nothing without --yes', async () => {
+    const { exitCode, stderr } = await cli('uninstall');
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('fix: mini-k8s uninstall --yes');
   });
 
   it('prints a default configuration that is valid, and every version as JSON', async () => {

@@ -1,0 +1,42 @@
+import {
+  environmentFile,
+  installedExecutable,
+  openrcScriptFile,
+  previousExecutable,
+  systemdUnitFile,
+} from './paths.ts';
+import { renderEnvironment } from './render-environment.ts';
+import { renderOpenrcScript } from './render-openrc-script.ts';
+import { renderSystemdUnit } from './render-systemd-unit.ts';
+import type { InstallPlan, InstallRequest, ServiceManagerName } from './types.ts';
+
+/**
+ * The owner of etcd's data. The number is the one that owns the data on a machine without such a user, so that a
+ * cluster from before the installation keeps its data.
+ */
+const etcdUser = { name: 'etcd', id: 2379 };
+
+/** Everything that installing puts on a machine. Pure. */
+export function planInstall(request: InstallRequest, manager: ServiceManagerName): InstallPlan {
+  const owner = { uid: 0, gid: 0 };
+  const options = { ...request, executable: installedExecutable };
+  const service =
+    manager === 'systemd'
+      ? { path: systemdUnitFile, content: renderSystemdUnit(options), mode: 0o644, ...owner }
+      : { path: openrcScriptFile, content: renderOpenrcScript(options), mode: 0o755, ...owner };
+  const environment = {
+    path: environmentFile,
+    content: renderEnvironment(request.environment),
+    mode: 0o600,
+    ...owner,
+  };
+  return {
+    manager,
+    command: request.command,
+    dataDir: request.dataDir,
+    executable: installedExecutable,
+    previousExecutable,
+    files: [...(environment.content === '' ? [] : [environment]), service],
+    user: etcdUser,
+  };
+}

@@ -1,0 +1,34 @@
+import { pathsFor } from '../config/paths.ts';
+import { type InstallableNode, type InstallOptions, installNode } from './install.ts';
+import { checkServiceTools, requireNoMembership } from './preflight.ts';
+import { prepareController } from './prepare.ts';
+import { type ControllerOptions, provideController } from './start.ts';
+
+export type ControllerInstallOptions = InstallOptions & ControllerOptions;
+
+/** Installs a controller. @throws UserError or UserErrors. */
+export function installController(
+  options: ControllerInstallOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  return installNode(installableController(options), options, signal);
+}
+
+function installableController(options: ControllerInstallOptions): InstallableNode {
+  const paths = pathsFor(options.dataDir === undefined ? {} : { dataDir: options.dataDir });
+  return {
+    command: 'controller',
+    paths,
+    args: [
+      ...(options.configFile === undefined ? [] : ['--config', options.configFile]),
+      ...(options.dataDir === undefined ? [] : ['--data-dir', options.dataDir]),
+      ...(options.runsWorkloads ? [] : ['--no-workloads']),
+      ...(options.isDebug ? ['--debug'] : []),
+    ],
+    check: async () => {
+      await requireNoMembership(paths);
+      checkServiceTools(await prepareController(options));
+    },
+    provide: (signal) => provideController(options, signal),
+  };
+}
