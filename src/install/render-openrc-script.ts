@@ -26,8 +26,8 @@ rc_ulimit="-n 1048576"
 rc_cgroup_cleanup=no
 
 depend() {
-	need localmount
-	after net firewall bootmisc
+	# Not need: some distributions have no service of that name.
+	after localmount net firewall bootmisc
 }
 
 start_pre() {
@@ -40,7 +40,7 @@ start_pre() {
 
 stop_pre() {
 	# A machine that goes down takes its pods with it: they get their grace period now.
-	if yesno "\${RC_GOINGDOWN}" || [ "\${RC_RUNLEVEL}" = shutdown ]; then
+	if yesno "\${RC_GOINGDOWN}" && [ -d /run/mini-k8s ]; then
 		: > /run/mini-k8s/end-pods
 	fi
 }

@@ -2,6 +2,7 @@ import { errorMessage } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../base/time.ts';
 import type { Paths } from '../config/paths.ts';
+import { boundServiceLog } from './bound-service-log.ts';
 import { endProcesses } from './end-processes.ts';
 import type { NodeEvent } from './events.ts';
 import { takeLock } from './lock.ts';
@@ -60,6 +61,7 @@ export async function runGuarded<T extends StartOptions>(
 ): Promise<void> {
   const { logger } = options;
   const notifier = createServiceNotifier(options.env, logger);
+  void boundServiceLog(options.env, logger, signal);
   const onEvent = (event: NodeEvent) => {
     logNodeEvent(logger, event);
     notifier.onEvent(event);

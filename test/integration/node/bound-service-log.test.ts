@@ -1,0 +1,40 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { waitFor } from '../../../src/base/time.ts';
+import { boundLog } from '../../../src/node/bound-service-log.ts';
+
+test('a full log becomes the previous one, and writing goes on in an empty file', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'mini-k8s-log-'));
+  const file = path.join(directory, 'service.log');
+  const fd = openSync(file, 'a');
+  const abort = new AbortController();
+  try {
+    writeSync(fd, 'first\n'.repeat(100));
+    const bounding = boundLog(fd, { maxBytes: 500, intervalMs: 10 }, abort.signal);
+    await waitFor(async () => (await stat(file)).size === 0, {
+      subject: 'the log to be emptied',
+      timeoutMs: 5_000,
+    });
+    writeSync(fd, 'second\n');
+    abort.abort();
+    await bounding;
+    expect(await readFile(file, 'utf8')).toBe('second\n');
+    expect(await readFile(`${file}.1`, 'utf8')).toBe('first\n'.repeat(100));
+  } finally {
+    abort.abort();
+    closeSync(fd);
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
+test('what is no file is left alone', async () => {
+  const fd = openSync('/dev/null', 'a');
+  try {
+    await boundLog(fd, { maxBytes: 0, intervalMs: 10 }, new AbortController().signal);
+  } finally {
+    closeSync(fd);
+  }
+});
