@@ -1,5 +1,6 @@
 import type { CommandSpec } from '../command.ts';
 import { artifactsCommand, imagesCommand } from './artifacts.ts';
+import { completionCommand } from './completion.ts';
 import { configCommand } from './config.ts';
 import { controllerCommand } from './controller.ts';
 import { doctorCommand } from './doctor.ts';
@@ -42,5 +43,6 @@ export const commands: readonly CommandSpec[] = [
   restartCommand,
   resetCommand,
   uninstallCommand,
+  completionCommand(() => commands),
   versionCommand,
 ];
