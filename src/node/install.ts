@@ -14,7 +14,7 @@ import { followStart } from './follow-start.ts';
 import { describeHolder, tryLock } from './lock.ts';
 import { probeNegativeOomScore } from './oom-probe.ts';
 import { requireRoot } from './preflight.ts';
-import { hasOwnData, removeOwnData } from './reset-files.ts';
+import { existingNodeFiles, removeNodeFiles } from './reset-files.ts';
 import type { StartOptions } from './start.ts';
 
 /** What one role brings to an installation. */
@@ -128,9 +128,10 @@ async function installStopped(work: Work, signal: AbortSignal): Promise<void> {
 
 /** The way back to the machine as it was before; data of a node that was here stays. */
 async function prepareUndo({ node, plan, record }: Work): Promise<() => Promise<void>> {
-  const [hadUser, hadData] = [await hasUser(plan.user.name), await hasOwnData(node.paths)];
+  const hadUser = await hasUser(plan.user.name);
+  const hadFiles = await existingNodeFiles(node.paths);
   return async () => {
-    if (!hadData) await removeOwnData(node.paths);
+    await removeNodeFiles(node.paths, hadFiles);
     if (!hadUser && record?.user === undefined) await removeSystemUser(plan.user.name);
     if (record === undefined) await removeFile(recordFile);
     else await writeInstallRecord(record);

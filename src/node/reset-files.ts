@@ -9,11 +9,37 @@ import { mountsBelow, unmountMounts } from '../host/mounts.ts';
 
 /**
  * Removes every file of the node and the directories that are empty then. Returns what was there.
+ * @param kept paths that stay, of `existingNodeFiles`.
  * @throws UserError when something is still mounted below: it could be somebody's data.
  */
-export async function removeNodeFiles(paths: Paths): Promise<string[]> {
+export async function removeNodeFiles(
+  paths: Paths,
+  kept: ReadonlySet<string> = new Set(),
+): Promise<string[]> {
+  const files = (await nodeFiles(paths)).filter((file) => !kept.has(file));
+  const removed: string[] = [];
+  for (const file of files) if (await removeTree(file)) removed.push(file);
+  for (const directory of sharedDirectories(paths)) await removeIfEmpty(directory);
+  return removed;
+}
+
+/** What `removeNodeFiles` would remove now: an installation that fails takes away only what came after it. */
+export async function existingNodeFiles(paths: Paths): Promise<ReadonlySet<string>> {
+  const files = await nodeFiles(paths);
+  const found = await Promise.all(
+    files.map((file) =>
+      lstat(file).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return new Set(files.filter((_file, index) => found[index] === true));
+}
+
+async function nodeFiles(paths: Paths): Promise<string[]> {
   const cniCache = '/var/lib/cni/results';
-  const files = [
+  return [
     ...componentMembers('cni-plugins').map((name) => `${paths.cniBinDir}/${name}`),
     `${paths.cniConfDir}/10-kuberouter.conflist`,
     '/var/lib/cni/networks/kubernetes',
@@ -26,24 +52,6 @@ export async function removeNodeFiles(paths: Paths): Promise<string[]> {
     ...(await ownDataEntries(paths)),
     paths.runDir,
   ];
-  const removed: string[] = [];
-  for (const file of files) if (await removeTree(file)) removed.push(file);
-  for (const directory of sharedDirectories(paths)) await removeIfEmpty(directory);
-  return removed;
-}
-
-/** Removes what is ours in the data directory and nothing else; the directory too, when it is empty then. */
-export async function removeOwnData(paths: Paths): Promise<void> {
-  for (const file of [...(await ownDataEntries(paths)), paths.runDir]) await removeTree(file);
-  await removeIfEmpty(paths.dataDir);
-}
-
-/** Whether a node was here: its data must survive an installation that fails. */
-export async function hasOwnData(paths: Paths): Promise<boolean> {
-  for (const file of await ownDataEntries(paths)) {
-    if ((await entriesOf(file, /./)).length > 0) return true;
-  }
-  return false;
 }
 
 /** What is ours in the data directory: it may be a disk that has more on it, or a name mistyped. */
