@@ -7,23 +7,27 @@ import { replaceExecutable } from './replace-executable.ts';
 import type { InstallPlan } from './types.ts';
 
 /**
- * Makes the changes, each atomically.
+ * Makes the changes, each atomically. @returns what takes them all back.
  * @throws what went wrong, after everything that was changed is as it was.
  */
 export async function applyChanges(
   changes: readonly InstallChange[],
   options: { readonly plan: InstallPlan; readonly source: string },
-): Promise<void> {
+): Promise<() => Promise<void>> {
   const done: InstallChange[] = [];
+  const undo = async () => {
+    for (const change of done.splice(0).reverse()) await undoChange(change, options.plan);
+  };
   try {
     for (const change of changes) {
       await applyChange(change, options);
       done.push(change);
     }
   } catch (error) {
-    for (const change of done.reverse()) await undoChange(change, options.plan);
+    await undo();
     throw error;
   }
+  return undo;
 }
 
 async function applyChange(

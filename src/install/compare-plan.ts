@@ -50,7 +50,9 @@ export function describePlan(plan: InstallPlan): string {
   return [
     `--- ${executable} (mode 0755)\na copy of this executable; one that is there is kept as ${previousExecutable}\n`,
     ...files,
-    `--- user ${user.name}\na system user without a shell, number ${user.id} where that is free\n`,
+    ...(user === undefined
+      ? []
+      : [`--- user ${user.name}\na system user without a shell, number ${user.id}\n`]),
   ].join('\n');
 }
 

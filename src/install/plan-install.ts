@@ -10,12 +10,6 @@ import { renderOpenrcScript } from './render-openrc-script.ts';
 import { renderSystemdUnit } from './render-systemd-unit.ts';
 import type { InstallPlan, InstallRequest, ServiceManagerName } from './types.ts';
 
-/**
- * The owner of etcd's data. The number is the one that owns the data on a machine without such a user, so that a
- * cluster from before the installation keeps its data.
- */
-const etcdUser = { name: 'etcd', id: 2379 };
-
 /** Everything that installing puts on a machine. Pure. */
 export function planInstall(request: InstallRequest, manager: ServiceManagerName): InstallPlan {
   const owner = { uid: 0, gid: 0 };
@@ -37,6 +31,6 @@ export function planInstall(request: InstallRequest, manager: ServiceManagerName
     executable: installedExecutable,
     previousExecutable,
     files: [...(environment.content === '' ? [] : [environment]), service],
-    user: etcdUser,
+    ...(request.user === undefined ? {} : { user: request.user }),
   };
 }

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { errorMessage, UserError } from '../base/errors.ts';
 import { readTextIfExists } from '../base/files.ts';
 import type { SystemUser } from './types.ts';
 
@@ -9,32 +10,36 @@ const run = promisify(execFile);
 const administrationPath = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin';
 const options = { timeout: 30_000, env: { PATH: administrationPath } };
 
-/** Whether the machine has a user of that name. */
-export async function hasUser(name: string): Promise<boolean> {
-  return hasEntry('/etc/passwd', (fields) => fields[0] === name);
+/** Whether the machine lacks the user, and neither its name nor its number belongs to somebody else. */
+export async function canMakeUser({ name, id }: SystemUser): Promise<boolean> {
+  const isTaken = (fields: readonly string[]) => fields[0] === name || fields[2] === String(id);
+  return !(await hasEntry('/etc/passwd', isTaken)) && !(await hasEntry('/etc/group', isTaken));
 }
 
 /**
- * Makes a user and its group, unless there is one of that name; with the wanted number, where it is free.
- * @throws Error with what the machine's tool said.
+ * Makes a user and its group. To be called when it can be made.
+ * @throws UserError with what the machine's tool said.
  */
-export async function ensureSystemUser(user: SystemUser): Promise<void> {
-  if (await hasUser(user.name)) return;
-  const isTaken =
-    (await hasEntry('/etc/passwd', (fields) => fields[2] === String(user.id))) ||
-    (await hasEntry('/etc/group', (fields) => fields[2] === String(user.id)));
-  const number = isTaken ? [] : ['--uid', String(user.id)];
-  if (!(await hasEntry('/etc/group', (fields) => fields[0] === user.name))) {
-    const gid = isTaken ? [] : ['--gid', String(user.id)];
-    await run('groupadd', ['--system', ...gid, user.name], options);
-  }
+export async function makeSystemUser({ name, id }: SystemUser): Promise<void> {
+  const number = String(id);
   const traits = ['--no-create-home', '--home-dir', '/nonexistent', '--shell', '/usr/sbin/nologin'];
-  await run('useradd', ['--system', ...number, '--gid', user.name, ...traits, user.name], options);
+  try {
+    await run('groupadd', ['--system', '--gid', number, name], options);
+    await run('useradd', ['--system', '--uid', number, '--gid', name, ...traits, name], options);
+  } catch (error) {
+    throw new UserError({
+      what: `make the user ${name}`,
+      why: errorMessage(error).trim().split('\n').at(-1) ?? '',
+      fix: `make it with what this system has for that, number ${number}, and run this again`,
+      cause: error,
+    });
+  }
 }
 
 /** Removes a user and its group; nothing there is nothing done. */
 export async function removeSystemUser(name: string): Promise<void> {
-  if (await hasUser(name)) await run('userdel', [name], options);
+  if (await hasEntry('/etc/passwd', (fields) => fields[0] === name))
+    await run('userdel', [name], options);
   if (await hasEntry('/etc/group', (fields) => fields[0] === name)) {
     await run('groupdel', [name], options);
   }

@@ -13,6 +13,8 @@ export interface InstallRequest {
   /** Proxy settings of the installing shell: without them the service would not reach what that shell does. */
   readonly environment: Readonly<Record<string, string>>;
   readonly allowsNegativeOomScore: boolean;
+  /** Made where the machine has none of that name. */
+  readonly user?: SystemUser;
 }
 
 /** Everything that an installation puts on a machine; what the node makes while it runs is not part of it. */
@@ -24,7 +26,7 @@ export interface InstallPlan {
   readonly executable: string;
   readonly previousExecutable: string;
   readonly files: readonly FileSpec[];
-  readonly user: SystemUser;
+  readonly user?: SystemUser;
 }
 
 /** A user without a shell or a home. */

@@ -1,3 +1,4 @@
+import { fallbackEtcdId } from '../components/etcd.ts';
 import { pathsFor } from '../config/paths.ts';
 import { type InstallableNode, type InstallOptions, installNode } from './install.ts';
 import { checkServiceTools, requireNoMembership } from './preflight.ts';
@@ -25,6 +26,8 @@ function installableController(options: ControllerInstallOptions): InstallableNo
       ...(options.runsWorkloads ? [] : ['--no-workloads']),
       ...(options.isDebug ? ['--debug'] : []),
     ],
+    // The number that owns etcd's data where there is no such user: a cluster from before keeps its data.
+    user: { name: 'etcd', id: fallbackEtcdId },
     check: async () => {
       await requireNoMembership(paths);
       checkServiceTools(await prepareController(options));

@@ -8,8 +8,8 @@ import { recordFile } from '../install/paths.ts';
 import { planInstall } from '../install/plan-install.ts';
 import { proxyEnvironment } from '../install/render-environment.ts';
 import { findServiceControl, type ServiceControl } from '../install/service-control.ts';
-import { ensureSystemUser, hasUser, removeSystemUser } from '../install/system-user.ts';
-import type { InstallPlan, InstallRecord } from '../install/types.ts';
+import { canMakeUser, makeSystemUser, removeSystemUser } from '../install/system-user.ts';
+import type { InstallPlan, InstallRecord, SystemUser } from '../install/types.ts';
 import { followStart } from './follow-start.ts';
 import { describeHolder, tryLock } from './lock.ts';
 import { probeNegativeOomScore } from './oom-probe.ts';
@@ -23,6 +23,8 @@ export interface InstallableNode {
   readonly paths: Paths;
   /** What follows the command in the service; no secret. */
   readonly args: readonly string[];
+  /** Who owns data of it; made where the machine has none of that name and number. */
+  readonly user?: SystemUser;
   /** Finds whatever is wrong with what was asked for, and changes nothing. */
   check(): Promise<void>;
   /** Brings what the node needs to start by itself. The machine must be free: nothing of ours runs. */
@@ -79,14 +81,15 @@ export async function installNode(
 }
 
 async function planFor(
-  { command, args, paths }: InstallableNode,
+  { command, args, paths, user }: InstallableNode,
   { env }: InstallOptions,
   { manager }: ServiceControl,
 ): Promise<InstallPlan> {
   const { dataDir } = paths;
   const environment = proxyEnvironment(env);
   const allowsNegativeOomScore = await probeNegativeOomScore();
-  return planInstall({ command, args, dataDir, environment, allowsNegativeOomScore }, manager);
+  const request = { command, args, dataDir, environment, allowsNegativeOomScore };
+  return planInstall({ ...request, ...(user === undefined ? {} : { user }) }, manager);
 }
 
 interface Work {
@@ -111,15 +114,21 @@ async function changeRunning(work: Work, signal: AbortSignal): Promise<void> {
 
 async function installStopped(work: Work, signal: AbortSignal): Promise<void> {
   const { node, plan, changes, control, options } = work;
-  const undo = await prepareUndo(work);
+  const user = plan.user !== undefined && (await canMakeUser(plan.user)) ? plan.user : undefined;
+  const undo = await prepareUndo(work, user);
   try {
-    await writeInstallRecord(await recordFor(work));
-    await ensureSystemUser(plan.user);
+    await writeInstallRecord(recordFor(work, user));
+    if (user !== undefined) await makeSystemUser(user);
     await node.provide(signal);
     signal.throwIfAborted();
-    await applyChanges(changes, { plan, source: options.executable });
-    await control.reload();
-    await control.enable();
+    const takeBack = await applyChanges(changes, { plan, source: options.executable });
+    try {
+      await control.reload();
+      await control.enable();
+    } catch (error) {
+      await takeBack();
+      throw error;
+    }
   } catch (error) {
     await undo();
     throw explainFailure(error, node, signal);
@@ -127,23 +136,25 @@ async function installStopped(work: Work, signal: AbortSignal): Promise<void> {
 }
 
 /** The way back to the machine as it was before; data of a node that was here stays. */
-async function prepareUndo({ node, plan, record }: Work): Promise<() => Promise<void>> {
-  const hadUser = await hasUser(plan.user.name);
+async function prepareUndo(
+  { node, record }: Work,
+  user: SystemUser | undefined,
+): Promise<() => Promise<void>> {
   const hadFiles = await existingNodeFiles(node.paths);
   return async () => {
     await removeNodeFiles(node.paths, hadFiles);
-    if (!hadUser && record?.user === undefined) await removeSystemUser(plan.user.name);
+    if (user !== undefined) await removeSystemUser(user.name);
     if (record === undefined) await removeFile(recordFile);
     else await writeInstallRecord(record);
   };
 }
 
 /** What was the machine's own before the first installation stays its own. */
-async function recordFor({ plan, changes, record }: Work): Promise<InstallRecord> {
-  const { command, manager, dataDir, executable, previousExecutable, user } = plan;
+function recordFor({ plan, changes, record }: Work, made: SystemUser | undefined): InstallRecord {
+  const { command, manager, dataDir, executable, previousExecutable } = plan;
+  const user = made?.name ?? record?.user;
   const isOurs =
     record?.executable !== undefined || changes.some(({ type }) => type === 'executable');
-  const isOurUser = record === undefined ? !(await hasUser(user.name)) : record.user !== undefined;
   return {
     command,
     manager,
@@ -151,7 +162,7 @@ async function recordFor({ plan, changes, record }: Work): Promise<InstallRecord
     files: [...new Set([...(record?.files ?? []), ...plan.files.map(({ path }) => path)])],
     ...(isOurs ? { executable } : {}),
     previousExecutable,
-    ...(isOurUser ? { user: user.name } : {}),
+    ...(user === undefined ? {} : { user }),
   };
 }
 

@@ -27,7 +27,6 @@ describe('applyChanges', () => {
         { path: at('etc/environment'), content: 'A=1\n', mode: 0o600, ...owner },
         { path: at('etc/unit'), content: 'run it\n', mode: 0o644, ...owner },
       ],
-      user: { name: 'nobody', id: 1 },
     };
     await writeFile(at('first'), 'first build');
     await writeFile(at('second'), 'second, longer build');
@@ -75,6 +74,18 @@ describe('applyChanges', () => {
     expect(
       (await readdir(directory, { recursive: true })).filter((name) => /\.tmp$/.test(name)),
     ).toEqual([]);
+  });
+
+  test('what was done can be taken back', async () => {
+    await apply(at('first'));
+    const takeBack = await apply(at('second'));
+    await takeBack();
+    expect(await comparePlan(plan, at('first'))).toEqual([]);
+    await rm(at('etc'), { recursive: true });
+    await rm(at('bin/program'));
+    await (await apply(at('second')))();
+    expect(await readdir(at('etc'))).toEqual([]);
+    expect(await readdir(at('bin'))).toEqual([]);
   });
 
   test('a source that cannot be read leaves nothing behind', async () => {

@@ -32,6 +32,13 @@ describe('planInstall', () => {
     ]);
   });
 
+  it('makes a user only for who asks for one', () => {
+    const user = { name: 'etcd', id: 2379 };
+    expect(planInstall({ ...request, user }, 'systemd').user).toEqual(user);
+    expect(describePlan(planInstall({ ...request, user }, 'systemd'))).toContain('--- user etcd');
+    expect(describePlan(planInstall(request, 'systemd'))).not.toContain('--- user');
+  });
+
   it('keeps proxy settings, which may hold a password, in a file for root', () => {
     const environment = proxyEnvironment({
       https_proxy: 'http://me:secret@proxy:3128',
