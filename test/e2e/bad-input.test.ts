@@ -48,6 +48,14 @@ describe.skipIf(nodeSkipReason() !== undefined)('bad input', () => {
     await node.run(['rm', '-rf', dataDir, broken, disk, configFile]);
   });
 
+  test('a service where neither systemd nor OpenRC runs', async () => {
+    const result = await controller('install', ...bundleArguments());
+    expect(result).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(result.stderr).toMatch(
+      /^error: Cannot install a service: neither systemd nor OpenRC runs this machine\nfix: .*foreground/,
+    );
+  });
+
   describe('in the configuration', () => {
     test('every problem is reported at once, each with its path', async () => {
       const [a = 0, b = 0] = node.address.split('.').map(Number);
