@@ -6,6 +6,7 @@ import { endContainers } from '../host/container-processes.ts';
 import { unmountBelow } from '../host/mounts.ts';
 import { networkRemovals } from '../host/network-rules.ts';
 import { undoHostSettings } from '../host/undo-host-settings.ts';
+import { readInstallRecord } from '../install/install-record.ts';
 import { endProcesses } from './end-processes.ts';
 import { describeHolder, tryLock } from './lock.ts';
 import { requireRoot } from './preflight.ts';
@@ -30,10 +31,14 @@ export async function resetNode(options: ResetOptions): Promise<number> {
   const paths = await realPaths(options.dataDir);
   const lock = await tryLock(paths);
   if (lock === undefined) {
+    const isService = (await readInstallRecord()) !== undefined;
     throw new UserError({
       what: 'reset this node',
       why: `${await describeHolder(paths)} is running`,
-      fix: 'stop it first (Ctrl-C, or kill -TERM that pid)',
+      // A service that is only killed comes back.
+      fix: isService
+        ? 'mini-k8s stop first, or mini-k8s uninstall --yes'
+        : 'stop it first (Ctrl-C, or kill -TERM that pid)',
     });
   }
   try {

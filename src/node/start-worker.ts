@@ -1,6 +1,8 @@
 import { type ProxySettings, proxySettingsFrom } from '../base/proxy-settings.ts';
+import { pathsFor } from '../config/paths.ts';
 import { parseJoinToken } from '../join/token.ts';
 import type { JoinDocument } from '../join/types.ts';
+import { awaitNetwork } from './await-network.ts';
 import { ensureMembership } from './ensure-membership.ts';
 import type { NodeEvent } from './events.ts';
 import { type StoredMembership, writeMembership } from './membership.ts';
@@ -49,6 +51,7 @@ export function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<
 async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   const started = startTime(options.clock);
   requireRoot('start the worker');
+  await awaitNetwork(pathsFor(options), options, signal);
   await withPreparedWorker({ ...options, command: 'worker' }, signal, async (prepared) => {
     const { node, realise, document, proxy } = prepared;
     let hasDownloaded = false;

@@ -1,7 +1,8 @@
 import { errorMessage } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../base/time.ts';
-import type { Paths } from '../config/paths.ts';
+import { type Paths, pathsFor } from '../config/paths.ts';
+import { awaitNetwork } from './await-network.ts';
 import { boundServiceLog } from './bound-service-log.ts';
 import { endProcesses } from './end-processes.ts';
 import type { NodeEvent } from './events.ts';
@@ -83,6 +84,7 @@ export async function runGuarded<T extends StartOptions>(
 async function startController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
   const started = startTime(options.clock);
   requireRoot('start the controller');
+  await awaitNetwork(pathsFor(options), options, signal);
   const node = await prepareController(options);
   checkServiceTools(node);
   await checkDataDirectory(node.paths);
