@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { access } from 'node:fs/promises';
+import { access, rmdir } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { errorCode, errorMessage, UserError } from '../base/errors.ts';
 import { serviceName } from './paths.ts';
@@ -25,6 +25,8 @@ export interface ServiceControl {
   stop(): Promise<void>;
   /** It was started and not stopped: it runs, or will be tried again. */
   isRunning(): Promise<boolean>;
+  /** Takes away what the manager keeps of a service whose file is gone and of which nothing runs. */
+  forget(): Promise<void>;
 }
 
 /** @throws UserError on a machine with another service manager, or none. */
@@ -65,6 +67,7 @@ const systemdControl: ServiceControl = {
       stdout.trim(),
     );
   },
+  forget: () => systemdControl.reload(),
 };
 
 const openrcControl: ServiceControl = {
@@ -79,6 +82,14 @@ const openrcControl: ServiceControl = {
   stop: () =>
     act('stop the service', 'rc-service', ['--quiet', '--ifstarted', serviceName, 'stop']),
   isRunning: () => exists(`/run/openrc/started/${serviceName}`),
+  // While pods ran on, their cgroup could not go with the service.
+  forget: async () => {
+    for (const root of ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/openrc']) {
+      await rmdir(`${root}/${serviceName}`).catch((error: unknown) => {
+        if (!['ENOENT', 'ENOTDIR', 'EROFS'].includes(errorCode(error) ?? '')) throw error;
+      });
+    }
+  },
 };
 
 async function act(what: string, command: string, args: readonly string[]): Promise<void> {

@@ -36,7 +36,7 @@ export async function uninstallNode({ onRemoved }: UninstallOptions): Promise<nu
   } catch (error) {
     throwCollected([describeFailure(error)]);
   }
-  await control?.reload();
+  await control?.forget();
   return count;
 }
 

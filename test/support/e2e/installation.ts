@@ -34,7 +34,12 @@ export async function importTestImage(machine: Machine): Promise<void> {
 /** What the machine makes at the first service and the first user of its life, and keeps, is not for us to remove. */
 export async function prepareForSnapshots({ node, manager }: Machine): Promise<void> {
   if (manager === 'systemd') {
-    await node.run(['systemd-run', '--quiet', '--wait', '-p', 'Delegate=yes', 'true']);
+    const unit = '/etc/systemd/system/first.service';
+    const service = '[Service]\nType=oneshot\nDelegate=yes\nExecStart=/bin/true\n';
+    await node.writeFile(unit, service);
+    await node.run(['systemctl', 'start', 'first']);
+    await node.run(['rm', unit]);
+    await node.run(['systemctl', 'daemon-reload']);
   }
   await node.run(['sh', '-c', 'useradd --system first && userdel first']);
 }
