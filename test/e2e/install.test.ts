@@ -102,7 +102,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       try {
         const { exitCode, stderr } = await install();
         expect(exitCode, stderr).toBe(1);
-        expect(stderr).toMatch(/^error: Cannot .*full/);
+        expect(stderr).toMatch(/^error: Cannot .*full/m);
         expect(stderr).toMatch(/^fix: /m);
       } finally {
         await machine.node.run(['rm', '/var/lib/ballast']);
