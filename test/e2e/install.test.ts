@@ -27,6 +27,7 @@ import { describeOpenrc } from './install/openrc.suite.ts';
 
 const unitFile = '/etc/systemd/system/mini-k8s.service';
 const installTimeoutMs = 200_000;
+const mebibyte = 1024 * 1024;
 
 // One story in order: what goes wrong, an installation, its changes, a reboot, its end; then a cluster of two machines.
 describe.skipIf(nodeSkipReason() !== undefined)(
@@ -43,6 +44,16 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       machine.download(['controller', 'install', ...downloadedBundle(), ...args], {
         timeoutMs: installTimeoutMs,
       });
+    const installWithFree = async (freeBytes: number) => {
+      const available = ['df', '--output=avail', '-B1', '/var/lib'];
+      const free = Number((await machine.node.run(available)).split('\n')[1]);
+      await machine.node.run(['fallocate', '-l', String(free - freeBytes), '/var/lib/ballast']);
+      try {
+        return await install();
+      } finally {
+        await machine.node.run(['rm', '/var/lib/ballast']);
+      }
+    };
     const changes = async () => compareSnapshots(untouched, await snapshotInstallation(machine));
 
     beforeAll(async () => {
@@ -95,18 +106,20 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     });
 
     test('a disk that fills up half-way leaves the machine as it was', async () => {
-      const available = ['df', '--output=avail', '-B1', '/var/lib'];
-      const free = Number((await machine.node.run(available)).split('\n')[1]);
-      const left = 300 * 1024 * 1024;
-      await machine.node.run(['fallocate', '-l', String(free - left), '/var/lib/ballast']);
-      try {
-        const { exitCode, stderr } = await install();
-        expect(exitCode, stderr).toBe(1);
-        expect(stderr).toMatch(/^error: Cannot .*full/m);
-        expect(stderr).toMatch(/^fix: /m);
-      } finally {
-        await machine.node.run(['rm', '/var/lib/ballast']);
-      }
+      const total = await machine.node.run(['du', '-sb', downloads.bundle]);
+      // Room for the components, and not for the executable.
+      const result = await installWithFree(Number(total.split('\t')[0]) + 50 * mebibyte);
+      expect(result.exitCode, result.stdout).toBe(1);
+      expect(result.stderr).toContain(
+        'Cannot install the controller: the file system is full; the machine is as it was\nfix: make room',
+      );
+      expect(await changes()).toEqual([]);
+    });
+
+    test('a disk without room for the components is found before anything is written', async () => {
+      const { exitCode, stderr } = await installWithFree(300 * mebibyte);
+      expect(exitCode).toBe(1);
+      expect(stderr).toMatch(/^error: Cannot import .*\nfix: free space on that file system/m);
       expect(await changes()).toEqual([]);
     });
 

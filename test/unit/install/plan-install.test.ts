@@ -81,6 +81,7 @@ describe('renderSystemdUnit', () => {
       'WatchdogSec=120',
       'Restart=always',
       'KillMode=process',
+      'StandardError=journal',
       'Delegate=yes',
       'OOMPolicy=continue',
       'OOMScoreAdjust=-999',
