@@ -353,7 +353,8 @@ async function defaultConfig(machine: Machine): Promise<string> {
 async function findText({ node }: Machine, text: string): Promise<string> {
   const script = `grep -rlsF -- "$0" /etc /run /var/lib/mini-k8s/etc /var/lib/mini-k8s/state /var/lib/kubelet /root
     for file in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do
-      [ "$file" = "/proc/$$/cmdline" ] || tr '\\0' ' ' < "$file" 2>/dev/null | grep -qF -- "$0" && echo "$file"
+      [ "$file" != "/proc/$$/cmdline" ] || continue
+      tr '\\0' ' ' < "$file" 2>/dev/null | grep -qF -- "$0" && echo "$file"
     done
     journalctl -b -o cat --no-pager | grep -F -- "$0"
     true`;
