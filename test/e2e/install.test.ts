@@ -351,7 +351,7 @@ async function defaultConfig(machine: Machine): Promise<string> {
 
 /** Where a text is: in files, command lines, environments or the journal. */
 async function findText({ node }: Machine, text: string): Promise<string> {
-  const script = `grep -rlsF -- "$0" /etc /run /var/lib/mini-k8s/etc /var/lib/mini-k8s/state /var/lib/kubelet /root
+  const script = `grep -rlsF -- "$0" /etc /run /var/lib/mini-k8s/etc /var/lib/mini-k8s/state /var/lib/kubelet
     for file in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do
       [ "$file" != "/proc/$$/cmdline" ] || continue
       tr '\\0' ' ' < "$file" 2>/dev/null | grep -qF -- "$0" && echo "$file"
