@@ -10,6 +10,9 @@ const ourLinks = /^(kube-bridge|kube-dummy-if|kube-ipvs0|tun-[0-9a-f]+)$/;
 /** kube-router's own routing tables, by the numbers that it uses. */
 const policyTables = ['77', '78', '79'];
 
+/** How kube-router signs its routes to the pods of other nodes on the same network. */
+const routeProtocol = '17';
+
 /** One kind of thing that the cluster's network leaves in the kernel, and its removal. */
 export interface NetworkRemoval {
   /** As in "Cannot remove <subject>". */
@@ -30,6 +33,7 @@ export function networkRemovals(run: ToolRunner = runTool): NetworkRemoval[] {
     'IP sets': removeIpsets,
     'network links': removeLinks,
     'routing rules': removePolicyRoutes,
+    'routes to other nodes': removeNodeRoutes,
   };
   return Object.entries(removals).map(([subject, remove]) => ({
     subject,
@@ -123,6 +127,19 @@ async function removePolicyRoutes(run: ToolRunner): Promise<string[]> {
     await toolOutput(run, 'ip', ['route', 'flush', 'table', String(table)]);
   }
   return ours.length === 0 ? [] : [`${ours.length} routing rules`];
+}
+
+interface Route {
+  readonly dst: string;
+}
+
+/** They go through the machine's own network card, and so no link takes them along. */
+async function removeNodeRoutes(run: ToolRunner): Promise<string[]> {
+  const routes = await readJson<Route>(run, ['-4', 'route', 'show', 'proto', routeProtocol]);
+  for (const { dst } of routes) {
+    await run('ip', ['-4', 'route', 'delete', dst, 'proto', routeProtocol]);
+  }
+  return routes.map(({ dst }) => `route to ${dst}`);
 }
 
 async function readJson<T>(run: ToolRunner, args: readonly string[]): Promise<T[]> {

@@ -25,7 +25,8 @@ describe.skipIf(nodeSkipReason() !== undefined)('cleaning a machine', () => {
         iptables -t nat -A $chain -s 192.0.2.1 -m comment --comment "not kube-router" -j RETURN; done
       nft add table inet owner; nft add table ip filter-of-owner
       ipset create owner hash:ip; ip link add owner type bridge
-      ip rule add priority 32765 from 192.0.2.1 table 99`);
+      ip rule add priority 32765 from 192.0.2.1 table 99
+      ip route add 192.0.2.0/24 via ${node.gateway}`);
     before = await snapshotMachine(node);
   });
   afterAll(async () => {
@@ -48,7 +49,8 @@ describe.skipIf(nodeSkipReason() !== undefined)('cleaning a machine', () => {
       ip link set veth1234 master kube-bridge; ip link set kube-bridge up
       ip address add 10.244.0.1/24 dev kube-bridge
       ip route add 10.9.0.0/16 dev kube-bridge table 77
-      ip rule add priority 32765 from 10.244.0.0/24 table 77`);
+      ip rule add priority 32765 from 10.244.0.0/24 table 77
+      ip route add 10.244.7.0/24 via ${node.gateway} proto 17`);
     expect(await differences()).not.toEqual([]);
     const removed = await callHostEngine<string[]>(node, 'removeNetwork');
     expect(removed).toEqual(
@@ -62,6 +64,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('cleaning a machine', () => {
         'link veth1234',
         'link kube-bridge',
         '1 routing rules',
+        'route to 10.244.7.0/24',
       ]),
     );
     expect(await differences()).toEqual([]);
