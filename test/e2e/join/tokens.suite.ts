@@ -114,7 +114,8 @@ export function describeTokens(scene: () => JoinScene): void {
         expect(await commandLines()).not.toContain(parseJoinToken(token).secret);
       } finally {
         worker.kill('SIGTERM');
-        expect(await worker.exited).toBe(0);
+        // It has its title before it listens for signals: one that comes in between ends it as any program.
+        expect([0, 143]).toContain(await worker.exited);
       }
       expect(worker.output()).not.toContain(parseJoinToken(token).secret);
     });
