@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../../../src/base/time.ts';
 import { createKubeClient } from '../../../src/kube-client/client.ts';
@@ -18,6 +19,8 @@ const apiPort = 6443;
 const ownSite = '4200000017';
 const otherSite = '4294967294';
 const small = { cpus: 0.5, memoryBytes: 256 * 1024 ** 2, diskBytes: 256 * 1024 ** 2 };
+/** Where the nodes see the executables, which may lie where a node has directories of its own. */
+const componentsOfNode = '/opt/components';
 
 describe.skipIf(nodeSkipReason() !== undefined)('the packaged kube-router', () => {
   let controlPlane: TestControlPlane;
@@ -35,10 +38,12 @@ describe.skipIf(nodeSkipReason() !== undefined)('the packaged kube-router', () =
       ...controlPlane.admin,
     });
     site = await createSite('kube-router');
+    const source = path.dirname(componentBinary('kube-router'));
+    const place = { network: { site }, binds: [{ source, target: componentsOfNode }], ...small };
     api = await offerApi(site.gateway, controlPlane.server);
     nodes = [
-      await createNode({ name: 'router-a', network: { site }, ...small }),
-      await createNode({ name: 'router-b', network: { site }, ...small }),
+      await createNode({ name: 'router-a', ...place }),
+      await createNode({ name: 'router-b', ...place }),
     ];
     const [a, b] = addresses();
     await register({ name: 'router-a', address: a, asn: ownSite, podCIDR: '10.244.1.0/24' });
@@ -122,7 +127,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('the packaged kube-router', () =
       }),
     );
     const args = [...(container?.args ?? []), '--kubeconfig=/run/kubeconfig'];
-    const router = node.spawn([componentBinary('kube-router'), ...args], {
+    const router = node.spawn([`${componentsOfNode}/kube-router`, ...args], {
       env: { NODE_NAME: node.name, POD_NAME: node.name },
     });
     routers.push(router);
