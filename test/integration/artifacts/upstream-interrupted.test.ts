@@ -85,6 +85,8 @@ describe('a full disk', () => {
     const both = { ...request, artifacts: [plain('alpha', 'beta')] };
     const { finished, pid } = onSmallDisk(both, '4m');
     fill = () => {
+      // Once: writing it again would make room first, which the two downloads might take.
+      fill = () => {};
       const filler = `/proc/${pid}/root${store.directory}/filler`;
       writeFileSync(filler, Buffer.alloc(3 * 2 ** 20));
     };
