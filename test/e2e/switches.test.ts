@@ -198,11 +198,13 @@ describe.skipIf(nodeSkipReason() !== undefined)('a controller without workloads'
     // The addons are there and wait for the first worker.
     const isWaiting = (part: string) => /^(kube-router|coredns|metrics-server): /.test(part);
     const status = await cluster.waitForStatus(
-      (found) => found.addons.length === 3 && unreadyParts(found).every(isWaiting),
-      { subject: 'all components' },
+      (found) =>
+        found.addons[0]?.message === 'no node to run on yet' &&
+        found.addons.length === 3 &&
+        unreadyParts(found).every(isWaiting),
+      { subject: 'all components, and kube-router to be applied and without a node' },
     );
     expect(status.node).toMatchObject({ isReady: true, message: 'runs no workloads' });
-    expect(status.addons[0]).toMatchObject({ message: 'no node to run on yet' });
     const names = (await node.processes()).map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining(['etcd', 'kube-apiserver', 'kube-scheduler']));
     for (const name of ['kubelet', 'containerd', 'kube-proxy']) expect(names).not.toContain(name);
