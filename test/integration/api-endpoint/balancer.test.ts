@@ -45,7 +45,8 @@ describe('with several API servers', () => {
     const servers = [await rig.serve('a'), await rig.serve('b'), await rig.serve('c')];
     const addresses = servers.map(({ address }) => address);
     const answers = new Set<string>();
-    for (let i = 0; i < 12; i += 1) {
+    // Ports differ from run to run, and so does who prefers whom: 12 nodes would leave one out in 2 of 100 runs.
+    for (let i = 0; i < 40; i += 1) {
       const endpoint = await rig.balance({ servers: addresses, seed: `edge-${i}` });
       for (const { address } of servers) await endpoint.waitHealth(address, 'healthy');
       answers.add(await endpoint.ask());
