@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../../../src/base/errors.ts';
 import { readTextIfExists } from '../../../src/base/files.ts';
 import { waitFor } from '../../../src/base/time.ts';
 import { createCgroups, joinFiles, moveOutOfNode, settleUnified } from './cgroup.ts';
 import { type CgroupHierarchy, readCgroupLayout } from './cgroup-layout.ts';
+import { chooseCpus } from './choose-cpus.ts';
 import { attachDisk, ensureDiskFile } from './disk.ts';
 import {
   addForwardRules,
@@ -23,7 +23,7 @@ import {
   readIpForward,
 } from './network.ts';
 import { findInit } from './node-counters.ts';
-import { parseCpuSet, writeNodeFiles } from './node-files.ts';
+import { writeNodeFiles } from './node-files.ts';
 import { nodeHandle } from './node-handle.ts';
 import { claimRecord, type NodeRecord, ownerOfThisProcess, saveRecord } from './node-record.ts';
 import { cleanStaleNodes, NODE_DIRECTORIES, removeRecorded } from './remove-node.ts';
@@ -85,6 +85,8 @@ async function bringUp(
   const layout = await readCgroupLayout();
   const network = await planNetwork(options, state);
   const cpuSet = await chooseCpus(options.cpus ?? 1);
+  if (cpuSet !== undefined) state.record = { ...state.record, cpuSet };
+  await saveRecord(state.record);
   const memoryBytes = options.memoryBytes ?? GIBIBYTE;
 
   const bootFiles = path.join(directory, 'boot');
@@ -263,16 +265,6 @@ function bindLines(options: NodeOptions): string {
 
 function shellCommand(argv: readonly string[]): string {
   return `exec ${argv.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')}`;
-}
-
-/** As many CPUs as the quota can use, taken from the end: the host's own work tends to sit on the first. */
-async function chooseCpus(cpus: number | 'all'): Promise<string | undefined> {
-  if (cpus === 'all') return undefined;
-  const online = availableParallelism();
-  const count = Math.min(Math.ceil(cpus), online);
-  const allowed = /^Cpus_allowed_list:\s*(\S+)/m.exec(await readFile('/proc/self/status', 'utf8'));
-  if (count === online || allowed?.[1] === undefined) return allowed?.[1];
-  return [...parseCpuSet(allowed[1])].slice(-count).join(',');
 }
 
 function checkOptions(options: NodeOptions): void {

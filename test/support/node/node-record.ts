@@ -23,6 +23,8 @@ export interface NodeRecord {
     readonly gateway: string;
     readonly device: string;
   };
+  /** The CPUs that it may use, as the kernel writes them; absent: all. */
+  readonly cpuSet?: string;
   readonly directory?: string;
   /** The directory was made for this node and goes with it. */
   readonly ownsDirectory?: boolean;
