@@ -83,7 +83,7 @@ async function measureJoin({ cluster, node, api }: Bench) {
   const token = await createToken(cluster);
   await node.dropCaches();
   const startedAt = performance.now();
-  const worker = await startWorker(node, cluster, { token });
+  const worker = await startWorker(node, { token });
   const say = () => worker.process.output().trimEnd().split('\n').slice(-30).join('\n');
   await waitFor(
     async () => {

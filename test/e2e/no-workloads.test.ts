@@ -32,7 +32,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
         (found) => found.addons.length === 3 && unreadyParts(found).every(isAddon),
         { subject: 'all components' },
       );
-      worker = await startWorker(edge, cluster, { token: await createToken(cluster) });
+      worker = await startWorker(edge, { token: await createToken(cluster) });
       await worker.waitReady();
     }, 280_000);
     afterAll(async () => {

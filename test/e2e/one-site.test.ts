@@ -37,7 +37,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       await controller.writeFile('/etc/hosts', `${hosts}192.0.2.1 ${names.join(' ')}\n`);
       await cluster.waitReady();
       for (const node of nodes) {
-        const worker = await startWorker(node, cluster, { token: await createToken(cluster) });
+        const worker = await startWorker(node, { token: await createToken(cluster) });
         await worker.waitReady();
         const images = `${nodePaths.testImages}/busybox.tar`;
         await node.run([nodePaths.executable, 'ctr', 'images', 'import', images]);

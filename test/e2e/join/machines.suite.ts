@@ -45,7 +45,7 @@ export function describeMachines(scene: () => JoinScene): void {
         { subject: 'edge-1 to be given up', timeoutMs: 115_000, intervalMs: 1000 },
       );
       const { metadata: old } = await cluster.getJson(['node', 'edge-1']);
-      worker = await startWorker(spare, cluster, { token, nodeName: 'edge-1' });
+      worker = await startWorker(spare, { token, nodeName: 'edge-1' });
       await worker.waitReady();
       const node = await cluster.getJson(['node', 'edge-1']);
       expect(node.metadata.uid).toBe(old.uid);

@@ -20,7 +20,7 @@ export function describeNames(scene: () => JoinScene): void {
     test('joins with a name, labels and taints of its own', async () => {
       const { cluster, first } = scene();
       const token = await createToken(cluster);
-      worker = await startWorker(first, cluster, {
+      worker = await startWorker(first, {
         nodeName: 'edge-1',
         env: { MINI_K8S_TOKEN: token },
         args: [

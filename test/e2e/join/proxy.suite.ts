@@ -26,7 +26,7 @@ export function describeProxy(scene: () => JoinScene): void {
 
     test('a worker joins and becomes Ready where nothing but the proxy can be reached', async () => {
       const { cluster, closed } = scene();
-      worker = await startWorker(closed, cluster, {
+      worker = await startWorker(closed, {
         token: await createToken(cluster),
         env: { HTTPS_PROXY: proxyUrl() },
       });

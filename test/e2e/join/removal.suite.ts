@@ -22,7 +22,7 @@ export function describeRemoval(scene: () => JoinScene): void {
 
     test('is evicted and deleted, and its worker ends, saying why and what to do', async () => {
       const { cluster, spare } = scene();
-      worker = await startWorker(spare, cluster, { nodeName, token: await createToken(cluster) });
+      worker = await startWorker(spare, { nodeName, token: await createToken(cluster) });
       await worker.waitReady();
       const said = await cluster.run(['node', 'remove', nodeName]);
       expect(said).toMatch(
@@ -68,7 +68,7 @@ export function describeRemoval(scene: () => JoinScene): void {
     test('is let in again by a fresh token, under the name that it had', async () => {
       const { cluster, spare } = scene();
       const token = await createToken(cluster);
-      worker = await startWorker(spare, cluster, { token, nodeName, isNameKnown: true });
+      worker = await startWorker(spare, { token, nodeName, isNameKnown: true });
       await worker.waitReady();
       expect(await worker.stop()).toBe(0);
     });

@@ -26,7 +26,7 @@ export function describeOffline(sites: () => EdgeSites): void {
         wantsDefaultRoute: false,
       });
       const { node } = edge;
-      edge.worker = await startWorker(node, sites().cluster);
+      edge.worker = await startWorker(node);
       await waitUntil(edge, 'the static pod to serve without a network', () => answers(node));
       expect(await node.run(['ip', 'route', 'show', 'default'])).toBe('');
       const status = await edge.worker.status();

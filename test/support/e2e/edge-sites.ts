@@ -57,7 +57,7 @@ export async function startEdgeSites(
     const edges: Edge[] = [];
     for (const place of places) {
       const token = await createToken(cluster);
-      edges.push({ ...place, worker: await startWorker(place.node, cluster, { token }) });
+      edges.push({ ...place, worker: await startWorker(place.node, { token }) });
     }
     for (const { worker } of edges) await worker.waitReady();
     for (const { node } of edges) await importTestImage(node);

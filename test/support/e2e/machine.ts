@@ -4,7 +4,7 @@ import type { NodeStatus } from '../../../src/node/status-types.ts';
 import { createOpenrcMachine } from '../node/create-openrc-machine.ts';
 import { createSystemdMachine } from '../node/create-systemd-machine.ts';
 import type { CommandOptions, CommandResult, NodeOptions, TestNode } from '../node/types.ts';
-import { unreadyParts } from './cluster.ts';
+import { askStatus, unreadyParts } from './cluster.ts';
 import { findProduct } from './product.ts';
 
 /** Where somebody downloaded the product to; read-only, and not where it is installed. */
@@ -116,19 +116,19 @@ function machineHandle(node: TestNode, manager: ServiceManager): Machine {
     kubectl: (args, options) => run(['kubectl', ...args], options),
     status,
     describe,
-    waitReady: (timeoutMs = 120_000) => waitUntilReady({ node, status, describe, timeoutMs }),
+    waitReady: (timeoutMs = 120_000) => waitUntilReady({ node, describe, timeoutMs }),
   };
 }
 
 async function waitUntilReady(
-  input: Pick<Machine, 'node' | 'status' | 'describe'> & { readonly timeoutMs: number },
+  input: Pick<Machine, 'node' | 'describe'> & { readonly timeoutMs: number },
 ): Promise<NodeStatus> {
   let last = '';
   try {
     return await waitFor(
       async () => {
         try {
-          const status = await input.status();
+          const status = await askStatus(input.node.pid);
           last = unreadyParts(status).join('; ');
           return last === '' ? status : undefined;
         } catch (error) {

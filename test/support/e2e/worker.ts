@@ -1,7 +1,7 @@
 import { waitFor } from '../../../src/base/time.ts';
 import type { NodeStatus } from '../../../src/node/status-types.ts';
 import type { NodeProcess, TestNode } from '../node/types.ts';
-import type { Cluster } from './cluster.ts';
+import { askStatus, type Cluster } from './cluster.ts';
 import { nodePaths } from './product.ts';
 
 /** `mini-k8s worker` in the background of a node. */
@@ -32,11 +32,7 @@ export async function createToken(cluster: Cluster, args: readonly string[] = []
 }
 
 /** Starts a worker; the token goes in by a file, as in fleet images. Does not wait for anything. */
-export async function startWorker(
-  node: TestNode,
-  cluster: Cluster,
-  options: WorkerOptions = {},
-): Promise<Worker> {
+export async function startWorker(node: TestNode, options: WorkerOptions = {}): Promise<Worker> {
   const tokenFile = '/root/token';
   if (options.token !== undefined) await node.writeFile(tokenFile, `${options.token}\n`, 0o600);
   const token = options.token === undefined ? [] : ['--token-file', tokenFile];
@@ -52,7 +48,7 @@ export async function startWorker(
     process: worker,
     status: async () =>
       JSON.parse(await node.run([nodePaths.executable, 'status', '-o', 'json'])) as NodeStatus,
-    waitReady: (timeoutMs = 90_000) => waitUntilReady(cluster, { nodeName, worker, timeoutMs }),
+    waitReady: (timeoutMs = 90_000) => waitUntilReady(nodeName, worker, timeoutMs),
     stop: async () => {
       if (worker.exitCode === undefined) worker.kill('SIGTERM');
       return worker.exited;
@@ -61,22 +57,19 @@ export async function startWorker(
 }
 
 async function waitUntilReady(
-  cluster: Cluster,
-  wanted: { readonly nodeName: string; readonly worker: NodeProcess; readonly timeoutMs: number },
+  nodeName: string,
+  worker: NodeProcess,
+  timeoutMs: number,
 ): Promise<void> {
-  const { nodeName, worker, timeoutMs } = wanted;
-  const path = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}';
   let last = '';
   await waitFor(
     async () => {
       if (worker.exitCode !== undefined) {
         throw new Error(`the worker ended with ${worker.exitCode}:\n${worker.output()}`);
       }
-      const { stdout, stderr } = await cluster.mini([
-        ...['kubectl', 'get', 'node', nodeName, '-o', path],
-      ]);
-      last = stdout + stderr;
-      return stdout === 'True';
+      const status = await askStatus(worker.pid).catch(String);
+      last = typeof status === 'string' ? status : status.node.message;
+      return typeof status !== 'string' && status.node.isReady && status.node.name === nodeName;
     },
     {
       subject: `node ${nodeName} to be Ready`,
