@@ -23,7 +23,6 @@ import { startPods } from '../support/e2e/objects.ts';
 import { createSite } from '../support/node/create-site.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
 import type { NodeOptions, Site } from '../support/node/types.ts';
-import { describeOpenrc } from './install/openrc.suite.ts';
 
 const unitFile = '/etc/systemd/system/mini-k8s.service';
 const installTimeoutMs = 200_000;
@@ -326,8 +325,6 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     });
   },
 );
-
-describe.skipIf(nodeSkipReason() !== undefined)('install under OpenRC', () => describeOpenrc());
 
 function startInstall(machine: Machine) {
   return machine.node.spawn([downloads.executable, 'controller', 'install', ...downloadedBundle()]);
