@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { errorMessage, UserError } from '../base/errors.ts';
+import { gatewayServerName } from '../base/gateway-names.ts';
 import type { HostPort } from '../base/host-port.ts';
 import { createHttpConnection, type HttpConnection } from './http-connection.ts';
 import { openTls } from './open-tls.ts';
@@ -25,17 +26,11 @@ export interface ControllerConnectionOptions {
   readonly onReceived: (bytes: number) => void;
 }
 
-/**
- * The name in every gateway's certificate, whatever address it is reached by: workers behind NAT, port forwardings and
- * names of the operator need no SAN of their own.
- */
-const gatewayName = 'gateway.mini-k8s.internal';
-
 /** HTTP with one controller, over one connection at a time. */
 export function connectController(options: ControllerConnectionOptions): HttpConnection {
   const { credentials, stallMs, onReceived } = options;
   return createHttpConnection({
-    host: gatewayName,
+    host: gatewayServerName,
     headers: credentials.kind === 'token' ? { Authorization: `Bearer ${credentials.token}` } : {},
     maxSockets: 1,
     openSocket: (signal) => openSocket(options, signal),
@@ -53,7 +48,7 @@ async function openSocket(
   const socket = await options.dial(options.address, limit);
   return await openTls(
     socket,
-    { servername: gatewayName, ca, ...identity, minVersion: 'TLSv1.3' },
+    { servername: gatewayServerName, ca, ...identity, minVersion: 'TLSv1.3' },
     limit,
   );
 }

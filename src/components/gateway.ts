@@ -1,10 +1,8 @@
+import { gatewayServerName } from '../base/gateway-names.ts';
 import type { Paths } from '../config/paths.ts';
 import { controllerNames } from './kube-apiserver.ts';
 import { configFile, leafTtlDays, pair } from './layout.ts';
 import type { ComponentPlan, PlanContext } from './types.ts';
-
-/** The name that clients hold the gateway's certificate against, whatever address they reach it at; the same as in join/. */
-const gatewayServerName = 'gateway.mini-k8s.internal';
 
 /** What `mini-k8s token` needs to know of the running controller. */
 export interface GatewayRecord {

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { errorCode, errorMessage } from '../base/errors.ts';
+import { tunnelProtocol } from '../base/gateway-names.ts';
 import type { Complaints } from './complaints.ts';
 import type { Connections, GatewayLimits } from './connections.ts';
 import { plainAddress } from './peer-identity.ts';
@@ -15,9 +16,6 @@ export interface ListenerOptions {
   readonly router: Router;
   readonly complaints: Complaints;
 }
-
-/** The protocol of agents; what is not it is HTTP. */
-export const tunnelProtocol = 'mini-k8s-tunnel/1';
 
 /** How often Node.js looks for requests that are late, milliseconds. */
 const timeoutCheckMs = 2_000;

@@ -3,10 +3,10 @@ import type { Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { DialError } from '../base/dial-error.ts';
 import { errorCode, errorMessage } from '../base/errors.ts';
+import { gatewayServerName } from '../base/gateway-names.ts';
 import { type HostPort, parseHostPort, renderHostPort } from '../base/host-port.ts';
 import type { Clock } from '../base/time.ts';
 import { GatewayError } from './gateway-error.ts';
-import { gatewayServerName } from './node-name.ts';
 import { defaultGatewayPort } from './token.ts';
 
 /** How a machine speaks to gateways. */

@@ -1,10 +1,5 @@
+import { reservedDomain } from '../base/gateway-names.ts';
 import type { PeerCertificate } from '../base/http-route.ts';
-
-/** Names below this are servers of ours, such as `gateway.mini-k8s.internal`; no node may have one. */
-const reservedDomain = '.mini-k8s.internal';
-
-/** The name that every gateway's certificate has, whatever address it is reached at. */
-export const gatewayServerName = `gateway${reservedDomain}`;
 
 /** kubelet also makes it the value of the label `kubernetes.io/hostname`, which holds 63 characters. */
 const maxNameLength = 63;

@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
+import { gatewayServerName } from '../base/gateway-names.ts';
 import { commonNameOf, spkiPin } from '../pki/certificate-reader.ts';
 import {
   askGateway,
@@ -9,7 +10,6 @@ import {
 } from './gateway-connection.ts';
 import { GatewayError } from './gateway-error.ts';
 import { joinPaths } from './join-paths.ts';
-import { gatewayServerName } from './node-name.ts';
 
 /** More than the difference between two clocks that are right, milliseconds. */
 const clockToleranceMs = 5 * 60_000;

@@ -5,6 +5,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { dialTcp } from '../base/dial.ts';
 import { DialError } from '../base/dial-error.ts';
 import { errorMessage } from '../base/errors.ts';
+import { gatewayServerName, tunnelProtocol } from '../base/gateway-names.ts';
 import { type ProxySettings, proxyFor, renderProxy } from '../base/proxy-settings.ts';
 import type { Clock } from '../base/time.ts';
 import { runTool } from '../host/run-tool.ts';
@@ -27,8 +28,7 @@ export interface ProbeOptions {
 }
 
 /** Names that the certificates hold, whatever address a server is reached by. */
-const serverNames = { gateway: 'gateway.mini-k8s.internal', api: 'kubernetes' } as const;
-const tunnelProtocol = 'mini-k8s-tunnel/1';
+const serverNames = { gateway: gatewayServerName, api: 'kubernetes' } as const;
 
 /** More than two full packets, less than any server's limit for a header. */
 const bigHeaderBytes = 4_000;

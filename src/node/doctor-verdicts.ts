@@ -1,3 +1,4 @@
+import { tunnelProtocol } from '../base/gateway-names.ts';
 import { renderHostPort } from '../base/host-port.ts';
 import type {
   AnswerFinding,
@@ -205,7 +206,7 @@ function judgeTunnel(tunnel: TunnelFinding): Verdict {
       state: 'fail',
       what: "the tunnel's protocol does not come through",
       why: tunnel.type === 'failed' ? tunnel.message : 'the other side did not choose it',
-      fix: 'let the firewall pass TLS with the application protocol mini-k8s-tunnel/1',
+      fix: `let the firewall pass TLS with the application protocol ${tunnelProtocol}`,
     };
   }
   return { check: 'tunnel', state: 'ok', what: `${tunnel.protocol} comes through` };

@@ -3,9 +3,9 @@ import { addons } from '../addons/index.ts';
 import { metricsProxyPassword } from '../addons/metrics-server.ts';
 import { imageReference } from '../artifacts/catalog.ts';
 import type { FileSpec } from '../base/files.ts';
+import { gatewayServerName } from '../base/gateway-names.ts';
 import { nthAddress, parseCidr } from '../base/ip.ts';
 import type { DirectorySpec, PlanContext } from '../components/types.ts';
-import { gatewayServerName } from '../join/node-name.ts';
 import type { SecretSpec } from '../pki/types.ts';
 import type { ManifestStack } from '../stacks/types.ts';
 

@@ -1,3 +1,4 @@
+import { reservedDomain } from '../base/gateway-names.ts';
 import { parseIpv4 } from '../base/ip.ts';
 import type { CertificateRequest } from '../pki/certificate-request.ts';
 import type { CsrObject } from './resources.ts';
@@ -65,7 +66,7 @@ export function nodeOfCommonName(commonName: string): string | undefined {
 
 /** Servers of ours have names below this, and clients verify them by it. */
 export function isReservedName(nodeName: string): boolean {
-  return `.${nodeName}`.endsWith('.mini-k8s.internal');
+  return `.${nodeName}`.endsWith(reservedDomain);
 }
 
 function isUndecided(csr: CsrObject): boolean {

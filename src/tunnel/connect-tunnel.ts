@@ -4,12 +4,7 @@ import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { errorCode, errorMessage } from '../base/errors.ts';
-
-/** ALPN of the tunnel: gateways serve other things on the same port. */
-export const tunnelProtocol = 'mini-k8s-tunnel/1';
-
-/** In every gateway's certificate, whatever address it is reached by. */
-export const gatewayServerName = 'gateway.mini-k8s.internal';
+import { gatewayServerName, tunnelProtocol } from '../base/gateway-names.ts';
 
 /** Opens an unencrypted connection to `host:port`, directly or through a proxy. */
 export type DialGateway = (address: string, signal: AbortSignal) => Promise<Duplex>;

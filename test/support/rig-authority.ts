@@ -1,5 +1,5 @@
 import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { gatewayServerName } from '../../src/join/node-name.ts';
+import { gatewayServerName } from '../../src/base/gateway-names.ts';
 import {
   type Authority,
   buildAuthorityCertificate,

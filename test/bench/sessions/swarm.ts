@@ -3,10 +3,10 @@ import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Duplex } from 'node:stream';
 import { connect, createSecureContext, type SecureContext } from 'node:tls';
+import { gatewayServerName, tunnelProtocol } from '../../../src/base/gateway-names.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { sleep, systemClock } from '../../../src/base/time.ts';
 import { createTunnelAgent, type TunnelAgent } from '../../../src/tunnel/agent.ts';
-import { gatewayServerName, tunnelProtocol } from '../../../src/tunnel/connect-tunnel.ts';
 import { createWindowBudget } from '../../../src/tunnel/window-budget.ts';
 import { dialLoopback } from '../../integration/tunnel/dial-loopback.ts';
 

@@ -10,6 +10,7 @@ import {
   type RegistryRouteOptions,
 } from '../../../src/artifacts/registry-route.ts';
 import type { ArtifactStore } from '../../../src/artifacts/store.ts';
+import { gatewayServerName } from '../../../src/base/gateway-names.ts';
 import type { Peer } from '../../../src/base/http-route.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
 import {
@@ -48,7 +49,7 @@ export function createRegistryAuthority(): RegistryAuthority {
         commonName: usage === 'server' ? 'gateway' : 'system:node:edge-7',
         organizations: usage === 'server' ? [] : ['system:nodes'],
         usage,
-        dnsNames: usage === 'server' ? ['gateway.mini-k8s.internal'] : [],
+        dnsNames: usage === 'server' ? [gatewayServerName] : [],
         ipAddresses: usage === 'server' ? ['127.0.0.1'] : [],
         ttlDays: 2,
       },

@@ -1,9 +1,9 @@
 import { request as sendRequest } from 'node:https';
 import { afterEach, describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
+import { gatewayServerName, tunnelProtocol } from '../../../src/base/gateway-names.ts';
 import type { HttpRoute, Peer } from '../../../src/base/http-route.ts';
 import { systemClock, waitFor } from '../../../src/base/time.ts';
-import { gatewayServerName } from '../../../src/join/node-name.ts';
 import {
   closed,
   dayMs,
@@ -16,7 +16,6 @@ import {
 } from './rig.ts';
 
 const rigs: GatewayRig[] = [];
-const tunnelProtocol = ['mini-k8s-tunnel/1'];
 
 async function start(options: RigOptions = {}): Promise<GatewayRig> {
   const rig = await startGateway(options);
@@ -71,7 +70,7 @@ describe('the gateway, by protocol', () => {
       },
     });
     const agent = await rig.connect({
-      ALPNProtocols: tunnelProtocol,
+      ALPNProtocols: [tunnelProtocol],
       ...rig.authority.node('edge-1'),
     });
     agent.write('frame');
@@ -94,7 +93,7 @@ describe('the gateway, by protocol', () => {
   it('takes each agent for the node of its own certificate', async () => {
     const rig = await start();
     for (const name of ['edge-1', 'edge-2']) {
-      await rig.connect({ ALPNProtocols: tunnelProtocol, ...rig.authority.node(name) });
+      await rig.connect({ ALPNProtocols: [tunnelProtocol], ...rig.authority.node(name) });
     }
     await waitFor(() => rig.tunnels.length === 2, { subject: 'two tunnels', timeoutMs: 5_000 });
     expect(rig.tunnels.map(({ identity }) => identity.nodeName).toSorted()).toEqual([
@@ -136,7 +135,7 @@ describe('the gateway, by protocol', () => {
     ['with a reserved name', authority.node('gateway.mini-k8s.internal'), /which is no node/],
   ])('closes the tunnel of a client %s and says why', async (_who, credentials, reason) => {
     const rig = await start({ authority });
-    const client = await rig.connect({ ALPNProtocols: tunnelProtocol, ...credentials });
+    const client = await rig.connect({ ALPNProtocols: [tunnelProtocol], ...credentials });
     client.resume();
     await closed(client);
     expect(rig.tunnels).toEqual([]);
@@ -266,7 +265,10 @@ describe('the life of the gateway', () => {
     const proxied = await rig.connect();
     proxied.write('CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n');
     await new Promise((resolve) => proxied.once('data', resolve));
-    const agent = await rig.connect({ ALPNProtocols: tunnelProtocol, ...rig.authority.node('a') });
+    const agent = await rig.connect({
+      ALPNProtocols: [tunnelProtocol],
+      ...rig.authority.node('a'),
+    });
     await waitFor(() => rig.gateway.status().requests >= 3 && rig.tunnels.length === 1, {
       subject: 'all requests to arrive',
       timeoutMs: 5_000,

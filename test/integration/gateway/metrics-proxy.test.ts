@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { gatewayServerName } from '../../../src/join/node-name.ts';
+import { gatewayServerName } from '../../../src/base/gateway-names.ts';
 import { passwordOf } from '../../../src/node/stack-secrets.ts';
 import { createTestAuthority } from '../../support/tls-authority.ts';
 import { startTarget } from '../tunnel/harness.ts';

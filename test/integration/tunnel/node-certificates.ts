@@ -1,10 +1,10 @@
 import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { gatewayServerName } from '../../../src/base/gateway-names.ts';
 import {
   type Authority,
   buildAuthorityCertificate,
   buildLeafCertificate,
 } from '../../../src/pki/certificate-builder.ts';
-import { gatewayServerName } from '../../../src/tunnel/connect-tunnel.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { gatewayServerName } from '../../../src/join/node-name.ts';
+import { gatewayServerName } from '../../../src/base/gateway-names.ts';
 import { jsonFile, planFor } from '../../support/plan-inputs.ts';
 
 async function gatewayOf(spec?: string) {
