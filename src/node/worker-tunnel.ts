@@ -1,9 +1,6 @@
 import type { ApiEndpoint } from '../api-endpoint/types.ts';
-import { dialTcp } from '../base/dial.ts';
 import { readTextIfExists } from '../base/files.ts';
-import { parseHostPort } from '../base/host-port.ts';
 import { nthAddress, parseCidr } from '../base/ip.ts';
-import type { ProxySettings } from '../base/proxy-settings.ts';
 import { kubeletClientCertificate } from '../components/kubelet.ts';
 import { membershipComponent, pkiFiles } from '../components/layout.ts';
 import { type AgentTargets, createAgentAllowListSource } from '../reconcilers/agent-allow-list.ts';
@@ -12,7 +9,7 @@ import { type NodeObserver, runLocalNode } from '../reconcilers/local-node.ts';
 import { nodePodCIDRs } from '../reconcilers/resources.ts';
 import type { Component } from '../supervisor/types.ts';
 import { createTunnelAgent, type TunnelAgent } from '../tunnel/agent.ts';
-import { createTunnelConnector, type DialGateway } from '../tunnel/connect-tunnel.ts';
+import { createTunnelConnector } from '../tunnel/connect-tunnel.ts';
 import { createWindowBudget, windowBudgetBytes } from '../tunnel/window-budget.ts';
 import { loopComponent } from './loop-component.ts';
 import type { PreparedNode } from './prepare.ts';
@@ -38,7 +35,7 @@ export function workerTunnel(parts: WorkerParts): { agent: TunnelAgent; componen
     certFile: kubeletClientCertificate(node.paths),
     keyFile: kubeletClientCertificate(node.paths),
     caFile: pkiFiles(node.paths).ca.certFile,
-    dial: dialGateway(proxy),
+    proxy,
   });
   const agent = createTunnelAgent({
     controllers: worker.gateways,
@@ -87,17 +84,6 @@ function nothingAllowed(nodeName: string, kubeletPort: number): AgentTargets {
     nodeAddresses: [],
     hostPorts: new Set(),
     podAddresses: new Set(),
-  };
-}
-
-const dialTimeoutMs = 10_000;
-
-/** The tunnel goes through the machine's HTTP proxy where there is one. */
-function dialGateway(proxy: ProxySettings | undefined): DialGateway {
-  return (address, signal) => {
-    const target = parseHostPort(address);
-    if (target === undefined) throw new Error(`${address} is not host:port`);
-    return dialTcp({ ...target, proxy, timeoutMs: dialTimeoutMs }, signal);
   };
 }
 

@@ -1,21 +1,20 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { dialTcp } from '../base/dial.ts';
 import { errorCode, errorMessage } from '../base/errors.ts';
 import { gatewayServerName, tunnelProtocol } from '../base/gateway-names.ts';
-
-/** Opens an unencrypted connection to `host:port`, directly or through a proxy. */
-export type DialGateway = (address: string, signal: AbortSignal) => Promise<Duplex>;
+import { parseHostPort } from '../base/host-port.ts';
+import type { ProxySettings } from '../base/proxy-settings.ts';
 
 export interface TunnelConnectorOptions {
   /** PEM: the node's client certificate and its key, which may be one file, and the cluster's CA. Read at each connect. */
   readonly certFile: string;
   readonly keyFile: string;
   readonly caFile: string;
-  /** TCP when left out. */
-  readonly dial?: DialGateway;
+  /** The machine's; straight when left out. */
+  readonly proxy?: ProxySettings | undefined;
 }
 
 /** What `createTunnelAgent` needs to reach controllers. */
@@ -28,6 +27,8 @@ export interface TunnelConnector {
   /** Of the certificate that the next `connect` would show: SHA-256, lower-case hex; undefined when there is none yet. */
   credentialsFingerprint(): Promise<string | undefined>;
 }
+
+const dialTimeoutMs = 10_000;
 
 export function createTunnelConnector(options: TunnelConnectorOptions): TunnelConnector {
   return {
@@ -51,7 +52,9 @@ async function connectTunnel(
   const [cert, key, ca] = await Promise.all(
     [options.certFile, options.keyFile, options.caFile].map((file) => readFile(file)),
   );
-  const raw = await (options.dial ?? dialGateway)(address, signal);
+  const target = parseHostPort(address);
+  if (target === undefined) throw new Error(`${address} is not host:port`);
+  const raw = await dialTcp({ ...target, proxy: options.proxy, timeoutMs: dialTimeoutMs }, signal);
   if (signal.aborted) {
     raw.destroy();
     signal.throwIfAborted();
@@ -117,39 +120,6 @@ const explanations: Readonly<Record<string, string>> = {
   ERR_SSL_NO_APPLICATION_PROTOCOL: 'it does not serve the tunnel on this port',
   ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: 'it does not speak TLS 1.3',
 };
-
-/** Keep-alive is the carrier's business: it finds a silent peer sooner than TCP does. */
-const dialGateway: DialGateway = (address, signal) =>
-  new Promise((resolve, reject) => {
-    const { host, port } = splitAddress(address);
-    const socket = connectTcp({ host, port, noDelay: true });
-    const onAbort = () => {
-      socket.destroy();
-      reject(signal.reason);
-    };
-    if (signal.aborted) {
-      onAbort();
-      return;
-    }
-    signal.addEventListener('abort', onAbort, { once: true });
-    socket.once('error', (error) => {
-      signal.removeEventListener('abort', onAbort);
-      reject(new Error(`cannot connect to ${address}: ${errorCode(error) ?? errorMessage(error)}`));
-    });
-    socket.once('connect', () => {
-      signal.removeEventListener('abort', onAbort);
-      socket.removeAllListeners('error');
-      resolve(socket);
-    });
-  });
-
-function splitAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':');
-  return {
-    host: address.slice(0, colon).replace(/^\[|\]$/g, ''),
-    port: Number(address.slice(colon + 1)),
-  };
-}
 
 function fingerprintOf(pem: Buffer): string {
   return createHash('sha256').update(new X509Certificate(pem).raw).digest('hex');
