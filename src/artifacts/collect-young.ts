@@ -1,5 +1,4 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collectGarbage } from '../base/collect-garbage.ts';
 
 /** Between two collections: 128 chunks of TLS. A collection takes 0.3 ms, this much at 1 Gbit/s 17 ms. */
 const collectAfterBytes = 2 * 2 ** 20;
@@ -14,11 +13,8 @@ const wholeEvery = 32;
  * Frees the chunks of a download soon after they were copied. Left alone, V8 counts their small heads and not the 16 KiB
  * behind each: a fast download then costs a node 25 to 35 MB, and with this 12.
  * @returns to be called with the bytes that came.
- * @see https://v8.dev/blog/trash-talk for what is young
  */
 export function createYoungCollector(): (bytes: number) => void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as (options: { readonly type: 'minor' | 'major' }) => void;
   let left = collectAfterBytes;
   let collections = 0;
   return (bytes) => {
@@ -26,6 +22,6 @@ export function createYoungCollector(): (bytes: number) => void {
     if (left > 0) return;
     left = collectAfterBytes;
     collections += 1;
-    collect({ type: collections % wholeEvery === 0 ? 'major' : 'minor' });
+    collectGarbage(collections % wholeEvery === 0 ? 'whole' : 'young');
   };
 }

@@ -1,8 +1,9 @@
+import { collectGarbage } from '../base/collect-garbage.ts';
 import { sleep } from '../base/time.ts';
 
 export interface KeepMemorySmallOptions {
-  /** A full collection that gives pages back; undefined where Node.js does not offer one. */
-  readonly collect: (() => void) | undefined;
+  /** `collectTwice`. */
+  readonly collect: () => void;
   readonly sleep?: typeof sleep;
 }
 
@@ -25,22 +26,17 @@ export async function keepMemorySmall(
   const pause = options.sleep ?? sleep;
   for (let waitMs = settleMs; !signal.aborted; waitMs = Math.min(growth * waitMs, againMs)) {
     await pause(waitMs, signal).catch(() => {});
-    if (!signal.aborted) options.collect?.();
+    if (!signal.aborted) options.collect();
   }
 }
 
 /**
- * The collection of the executable, which is built with `--expose-gc`: 0.1 to 0.3 s of a slow core, which the tunnel
- * waits for. Twice, since code that was not used between two collections goes with the later one.
+ * All garbage: 0.1 to 0.3 s of a slow core, which the tunnel waits for. Twice, since code that was not used between two
+ * collections goes with the later one.
  */
-export function garbageCollection(): (() => void) | undefined {
-  const { gc } = globalThis;
-  if (gc === undefined) return undefined;
-  const collect = () => gc({ type: 'major', execution: 'sync', flavor: 'last-resort' });
-  return () => {
-    collect();
-    setTimeout(collect, secondRoundMs).unref();
-  };
+export function collectTwice(): void {
+  collectGarbage('thorough');
+  setTimeout(() => collectGarbage('thorough'), secondRoundMs).unref();
 }
 
 /** Not at once: whatever waited for the first round has its turn. */

@@ -17,7 +17,7 @@ import { createWindowBudget, windowBudgetBytes } from '../tunnel/window-budget.t
 import { controllerParts } from './components.ts';
 import { controllerGateway } from './controller-gateway.ts';
 import type { NodeEvent } from './events.ts';
-import { garbageCollection, keepMemorySmall } from './keep-memory-small.ts';
+import { collectTwice, keepMemorySmall } from './keep-memory-small.ts';
 import { createKnownSites } from './known-sites.ts';
 import { outputLevel } from './log-threshold.ts';
 import type { NodePlan } from './plan-types.ts';
@@ -100,7 +100,7 @@ export async function superviseController(
     const components = () => supervisor.status();
     const componentsReady = supervisor.start(signal);
     await reportClusterReady({ ...parts, components, componentsReady }, signal);
-    await keepMemorySmall({ collect: garbageCollection() }, signal);
+    await keepMemorySmall({ collect: collectTwice }, signal);
   } finally {
     await supervisor.stop();
     client.close();

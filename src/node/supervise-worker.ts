@@ -14,7 +14,7 @@ import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
 import type { Component } from '../supervisor/types.ts';
 import { imagesComponent, processComponents } from './components.ts';
 import type { NodeEvent } from './events.ts';
-import { garbageCollection, keepMemorySmall } from './keep-memory-small.ts';
+import { collectTwice, keepMemorySmall } from './keep-memory-small.ts';
 import { outputLevel } from './log-threshold.ts';
 import { loopComponent } from './loop-component.ts';
 import { removalError, writeRemoval } from './membership.ts';
@@ -106,7 +106,7 @@ export async function superviseWorker(
     const components = () => supervisor.status();
     const componentsReady = supervisor.start(end);
     await reportClusterReady({ ...engines, components, componentsReady }, end);
-    await keepMemorySmall({ collect: garbageCollection() }, end);
+    await keepMemorySmall({ collect: collectTwice }, end);
   } finally {
     await supervisor.stop();
     client.close();

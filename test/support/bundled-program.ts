@@ -1,15 +1,6 @@
 import path from 'node:path';
 import { build } from 'esbuild';
 
-/** As the executable is built (scripts/build.ts): the numbers of a program under them are those of a node. */
-export const nodeFlags = [
-  '--optimize-for-size',
-  '--max-semi-space-size=1',
-  '--v8-pool-size=1',
-  '--no-maglev',
-  '--disable-sigusr1',
-];
-
 /** A program of test/fixtures as one file of plain JavaScript: a process that strips types needs memory for that. */
 export async function bundleProgram(folder: string, name: string): Promise<string> {
   const outfile = path.join(folder, `${name}.mjs`);

@@ -5,8 +5,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
+import { V8_FLAGS } from '../../../scripts/build/executable.ts';
 import type { UpstreamRequest, UpstreamResult } from '../../fixtures/download-from-upstream.ts';
-import { bundleProgram, nodeFlags } from '../../support/bundled-program.ts';
+import { bundleProgram } from '../../support/bundled-program.ts';
 import { createTestAuthority } from '../../support/tls-authority.ts';
 import { watchMemory } from '../../support/watch-memory.ts';
 import { makeBenchUpstream } from './make-upstream.ts';
@@ -84,7 +85,7 @@ async function measureDownload(
   program: string,
   request: UpstreamRequest,
 ): Promise<UpstreamResult & { readonly peakKb: number }> {
-  const child = spawn(process.execPath, [...nodeFlags, program, JSON.stringify(request)], {
+  const child = spawn(process.execPath, [...V8_FLAGS, program, JSON.stringify(request)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const peak = watchMemory(child);

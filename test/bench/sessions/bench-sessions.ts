@@ -121,8 +121,7 @@ async function restart(
 }
 
 async function startController(port: number): Promise<ControllerProcess> {
-  const nodeOptions = ['--expose-gc', ...V8_FLAGS];
-  const controller = await spawnController({ directory, port }, { nodeOptions });
+  const controller = await spawnController({ directory, port }, { nodeOptions: V8_FLAGS });
   running.add(controller.child);
   controller.child.once('exit', () => running.delete(controller.child));
   return controller;

@@ -19,8 +19,6 @@ import { serveSoakTarget } from './target.ts';
 const carrier = { pingIntervalMs: 1_000, deadAfterMs: 4_000 };
 /** How soon an agent sees that its certificate was replaced. */
 const credentialsPollMs = 500;
-/** As the executable runs. */
-const nodeOptions = ['--expose-gc', ...V8_FLAGS];
 
 /** One controller, three agents, and what they may reach; all processes but the targets. */
 export interface SoakCluster {
@@ -45,7 +43,10 @@ export const nodeNames = ['edge-1', 'edge-2', 'edge-3'] as const;
 export async function startSoakCluster(): Promise<SoakCluster> {
   const cluster = createTestCluster();
   const directory = await prepareController(cluster);
-  const controller = await spawnController({ directory, port: 0, carrier }, { nodeOptions });
+  const controller = await spawnController(
+    { directory, port: 0, carrier },
+    { nodeOptions: V8_FLAGS },
+  );
   const line = await startDelayProxy({ target: controller.port });
   const target = await startTarget(serveSoakTarget);
   const [closedPort = 0] = await freePorts(1);
@@ -82,7 +83,7 @@ export async function startSoakCluster(): Promise<SoakCluster> {
 
 function startOne(cluster: TestCluster, nodeName: string, address: string): Promise<AgentProcess> {
   const options = { cluster, nodeName, addresses: [address], carrier, credentialsPollMs };
-  return spawnAgent(options, { nodeOptions });
+  return spawnAgent(options, { nodeOptions: V8_FLAGS });
 }
 
 async function connected(controller: ControllerProcess, nodeName: string): Promise<void> {

@@ -5,8 +5,9 @@ import { stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
+import { V8_FLAGS } from '../../../scripts/build/executable.ts';
 import type { DownloadRequest } from '../../fixtures/download-from-controller.ts';
-import { bundleProgram, nodeFlags } from '../../support/bundled-program.ts';
+import { bundleProgram } from '../../support/bundled-program.ts';
 import { storeState, wantTool } from './bundle-fixture.ts';
 import { executableFile, makeStores, type TwoStores } from './controller-fixture.ts';
 import { token } from './registry-fixture.ts';
@@ -62,7 +63,7 @@ async function startServer(stores: TwoStores) {
 }
 
 function start(program: string, args: readonly string[]) {
-  const child = spawn(process.execPath, [...nodeFlags, program, ...args], {
+  const child = spawn(process.execPath, [...V8_FLAGS, program, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
+import { V8_FLAGS } from '../../../scripts/build/executable.ts';
 import type { UpstreamRequest } from '../../fixtures/download-from-upstream.ts';
-import { bundleProgram, nodeFlags } from '../../support/bundled-program.ts';
+import { bundleProgram } from '../../support/bundled-program.ts';
 import { watchMemory } from '../../support/watch-memory.ts';
 import {
   makeUpstream,
@@ -29,7 +30,7 @@ test('400 MB, of which some are in an archive, stream through little memory', as
     artifacts: [plain('alpha', 'beta'), packed],
   };
   const program = await bundleProgram(folder, 'download-from-upstream');
-  const child = spawn(process.execPath, [...nodeFlags, program, JSON.stringify(request)], {
+  const child = spawn(process.execPath, [...V8_FLAGS, program, JSON.stringify(request)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -11,7 +11,7 @@ import { HOST_ARCHITECTURE, provideRuntime, runnerFor } from '../../../scripts/b
 const run = promisify(execFile);
 const root = path.resolve(import.meta.dirname, '../../..');
 
-// Flags of V8 are fixed in the executable, and collecting on demand is one that comes later.
+// Collecting on demand is a flag of V8 that the executable has to be built with.
 test('an executable made as ours is collects young garbage when a download asks for it', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'mini-k8s-collect-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
