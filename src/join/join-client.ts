@@ -44,10 +44,8 @@ export async function joinCluster(
   options: GatewayClientOptions,
   signal: AbortSignal,
 ): Promise<JoinResult> {
-  return await firstAnswer(token.servers, (server) => {
-    const attempt = { server, what: `join the cluster through ${server}`, options, signal };
-    return showToken(attempt, { token, request, path: joinPaths.nodes });
-  });
+  const what = 'join the cluster';
+  return await showToken({ token, request, what, path: joinPaths.nodes }, options, signal);
 }
 
 /**
@@ -60,27 +58,31 @@ export async function previewJoin(
   options: GatewayClientOptions,
   signal: AbortSignal,
 ): Promise<JoinResult> {
-  return await firstAnswer(token.servers, (server) => {
-    const attempt = { server, what: `plan a join through ${server}`, options, signal };
-    return showToken(attempt, { token, request, path: joinPaths.dryRun });
-  });
+  const what = 'plan a join';
+  return await showToken({ token, request, what, path: joinPaths.dryRun }, options, signal);
 }
 
 interface TokenRequest {
   readonly token: JoinToken;
   readonly request: JoinRequest;
+  /** For errors, without the server. */
+  readonly what: string;
   readonly path: string;
 }
 
 async function showToken(
-  attempt: GatewayAttempt,
-  { token, request, path }: TokenRequest,
-): Promise<JoinDocument> {
-  const ca = await verifyGateway(attempt, [token.caPin]);
-  const authorization = `Bearer ${token.id}.${token.secret}`;
-  const body = JSON.stringify(request);
-  const answer = await post(attempt, { ca }, { path, authorization, body });
-  return readDocument(attempt, answer, [token.caPin]);
+  { token, request, what, path }: TokenRequest,
+  options: GatewayClientOptions,
+  signal: AbortSignal,
+): Promise<JoinResult> {
+  return await firstAnswer(token.servers, async (server) => {
+    const attempt = { server, what: `${what} through ${server}`, options, signal };
+    const ca = await verifyGateway(attempt, [token.caPin]);
+    const authorization = `Bearer ${token.id}.${token.secret}`;
+    const body = JSON.stringify(request);
+    const answer = await post(attempt, { ca }, { path, authorization, body });
+    return readDocument(attempt, answer, [token.caPin]);
+  });
 }
 
 /**
