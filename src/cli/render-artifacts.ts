@@ -1,6 +1,6 @@
 import type { listArtifacts, listImages, StoreReport } from '../node/artifact-store.ts';
 import { megabytes } from './megabytes.ts';
-import { renderTable } from './render-table.ts';
+import { renderTable } from './table.ts';
 
 type ExecutableState = Awaited<ReturnType<typeof listArtifacts>>[number];
 type ImageState = Awaited<ReturnType<typeof listImages>>[number];

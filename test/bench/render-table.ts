@@ -1,3 +1,4 @@
+import { alignColumns } from '../../src/cli/table.ts';
 import { isWithinTarget, type Metric, metrics, summaryOf, type VariantResult } from './metrics.ts';
 
 /** The results as a table: one line per metric, one column per configuration, target and verdict of the first. */
@@ -20,7 +21,7 @@ export function renderTable(results: readonly VariantResult[]): string {
       verdict(isWithinTarget(metric, summaryOf(metric, subject))),
       ...(baseline === undefined ? [] : [renderRatio(metric, subject, baseline)]),
     ]);
-  return alignColumns([header, ...rows]);
+  return alignColumns([header, ...rows]).join('\n');
 }
 
 /** Names of the metrics of the first configuration that miss their target. */
@@ -50,24 +51,6 @@ function renderRatio(metric: Metric, subject: VariantResult, baseline: VariantRe
 function verdict(isWithin: boolean | undefined): string {
   if (isWithin === undefined) return '';
   return isWithin ? '✓' : '✗';
-}
-
-/** Pads every cell to its column; the last cell of a line gets no trailing spaces. */
-export function alignColumns(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) {
-    for (const [index, cell] of row.entries()) {
-      widths[index] = Math.max(widths[index] ?? 0, cell.length);
-    }
-  }
-  return rows
-    .map((row) =>
-      row
-        .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 }
 
 /** `kube-apiserver 2.9, kubelet 0.8`: the parts of a whole, the largest first, small ones left out. */

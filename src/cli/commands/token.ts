@@ -5,8 +5,8 @@ import {
   nodeOptions,
   textOption,
 } from '../command.ts';
-import { renderTable } from '../render-table.ts';
 import { printStructured, structuredFormat } from '../structured-output.ts';
+import { renderTable } from '../table.ts';
 
 const createCommand: CommandSpec = {
   usage: 'create',

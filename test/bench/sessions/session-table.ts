@@ -1,4 +1,4 @@
-import { alignColumns } from '../render-table.ts';
+import { alignColumns } from '../../../src/cli/table.ts';
 import type { DialBurst } from './dials.ts';
 import type { Rush } from './rush.ts';
 
@@ -36,7 +36,7 @@ export function renderSessionTable(results: SessionResults): string {
     ...[title, value, target],
     isMet === undefined ? '' : isMet ? '✓' : '✗',
   ]);
-  return alignColumns([['metric', 'measured', 'target', ''], ...rows]);
+  return alignColumns([['metric', 'measured', 'target', ''], ...rows]).join('\n');
 }
 
 function listRows(results: SessionResults): readonly Row[] {

@@ -1,7 +1,7 @@
 // scripts/soak-tunnel: failure case 22 of the tunnel. See usage.txt and docs/benchmarks.md.
 import { randomInt } from 'node:crypto';
 import { errorMessage, UserError } from '../../../src/base/errors.ts';
-import { alignColumns } from '../render-table.ts';
+import { alignColumns } from '../../../src/cli/table.ts';
 import { type ChurnTotals, churn } from './churn.ts';
 import { type SoakCluster, startSoakCluster } from './cluster.ts';
 import { createDisturbances, type Disturbances } from './disturbances.ts';
@@ -90,7 +90,8 @@ function report({ totals, disturbances, watched, remains, minutes }: Outcome): n
   ];
   const counts = (map: ReadonlyMap<string, number>) =>
     [...map].map(([name, count]) => `${name} ${count}`).join(', ');
-  console.log(`\n${alignColumns([header, ...rows.map(({ cells }) => cells)])}\n`);
+  const lines = alignColumns([header, ...rows.map(({ cells }) => cells)]);
+  console.log(`\n${lines.join('\n')}\n`);
   console.log(`Streams: ${counts(totals.done)}; broken off with their line ${totals.brokenOff}.`);
   console.log(`Done to nodes: ${counts(disturbances.counts)}.`);
   const problems = [

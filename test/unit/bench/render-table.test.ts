@@ -1,12 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { StartResult } from '../../bench/measure-start.ts';
 import type { VariantResult } from '../../bench/metrics.ts';
-import {
-  alignColumns,
-  missedTargets,
-  renderShares,
-  renderTable,
-} from '../../bench/render-table.ts';
+import { missedTargets, renderShares, renderTable } from '../../bench/render-table.ts';
 
 describe('table', () => {
   test('shows the median, both ends, the target and whether it is met', () => {
@@ -39,15 +34,6 @@ describe('table', () => {
   test('without results it is empty', () => {
     expect(renderTable([])).toBe('');
   });
-});
-
-test('columns are as wide as their widest cell', () => {
-  expect(
-    alignColumns([
-      ['a', 'bbb'],
-      ['cccc', 'd'],
-    ]),
-  ).toBe('a     bbb\ncccc  d');
 });
 
 test('shares come largest first, without the small ones', () => {
