@@ -51,10 +51,12 @@ export interface Connections {
 }
 
 export interface ConnectionCounts {
+  /** Open now, by what they are. */
   readonly tunnelConnections: number;
   readonly httpConnections: number;
   readonly handshaking: number;
   readonly waiting: number;
+  /** Since the start of this process. */
   readonly acceptedConnections: number;
   readonly failedHandshakes: number;
   readonly refusedConnections: number;

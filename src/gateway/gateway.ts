@@ -9,6 +9,7 @@ import type { Component, RunningComponent, Termination } from '../supervisor/typ
 import type { AgentIdentity } from '../tunnel/node-record.ts';
 import { createComplaints } from './complaints.ts';
 import {
+  type ConnectionCounts,
   type Connections,
   createConnections,
   defaultLimits,
@@ -42,18 +43,10 @@ export interface GatewayOptions {
 }
 
 /** For `status` and metrics. */
-export interface GatewayStatus {
+export interface GatewayStatus extends ConnectionCounts {
   readonly isListening: boolean;
   readonly port: number;
-  /** Open now, by what they are. */
-  readonly tunnelConnections: number;
-  readonly httpConnections: number;
-  readonly handshaking: number;
-  readonly waiting: number;
   /** Since the start of this process. */
-  readonly acceptedConnections: number;
-  readonly failedHandshakes: number;
-  readonly refusedConnections: number;
   readonly requests: number;
   /** Milliseconds since the epoch; of the certificate that is shown now. */
   readonly certificateNotAfter?: number;
