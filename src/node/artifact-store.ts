@@ -23,7 +23,7 @@ import { readMembership } from './membership.ts';
 import { planArtifacts } from './plan.ts';
 import type { NodeRole } from './plan-types.ts';
 import { lastAddressFile, readConfig } from './prepare.ts';
-import { stepper } from './realise.ts';
+import { reportStep } from './report-step.ts';
 
 /** Which artifacts a command is about. */
 export interface ArtifactScope {
@@ -65,7 +65,7 @@ export async function fetchArtifacts(options: FetchOptions, signal: AbortSignal)
     const { onEvent } = options;
     const spec = config.spec.artifacts;
     const sources = artifactSources({ ...options, store, spec, controllers: [] });
-    await stepper(onEvent, options.clock)('components', () =>
+    await reportStep('components', onEvent, () =>
       ensureArtifacts(artifacts, { store, sources, onEvent, signal, isStoreOnly: true }),
     );
   });
@@ -82,17 +82,17 @@ export interface StoreReport {
 
 /** Reads everything in the store and compares it with its digest. */
 export async function verifyArtifacts(
-  options: { readonly dataDir?: string; readonly wantsRepair: boolean; readonly clock: Clock },
+  options: { readonly dataDir?: string; readonly wantsRepair: boolean },
   signal: AbortSignal,
 ): Promise<StoreReport> {
   const { storeDir } = pathsFor(options);
-  const startedAt = options.clock.now();
+  const startedAt = performance.now();
   const store = await findStore(storeDir);
   const problems = store === undefined ? [] : await verifyStore(store, signal);
   if (options.wantsRepair) await discardBlobs(problems);
   return {
     storeDir,
-    elapsedMs: options.clock.now() - startedAt,
+    elapsedMs: performance.now() - startedAt,
     problems: problems.map(({ path, why }) => `${path}: ${why}`),
     isRepaired: options.wantsRepair && problems.length > 0,
   };

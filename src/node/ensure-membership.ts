@@ -23,6 +23,7 @@ import {
 import { chooseNodeName, type InspectedWorker, type WorkerSettings } from './prepare-worker.ts';
 import { ensureDirectories } from './realise.ts';
 import { askAgain, describeMachine, gatewayClient } from './refresh-document.ts';
+import { reportStep } from './report-step.ts';
 import type { StartOptions } from './start.ts';
 
 /** A worker that is a member of its cluster. */
@@ -116,11 +117,7 @@ async function join(
 ): Promise<Member> {
   const { paths, host, nodeName } = machine;
   const { joinToken, onEvent, clock } = options;
-  const startedAt = performance.now();
-  const step = `joining the cluster as ${nodeName}`;
-  const elapsedMs = () => performance.now() - startedAt;
-  onEvent({ type: 'step-started', step });
-  try {
+  return await reportStep(`joining the cluster as ${nodeName}`, onEvent, async () => {
     const request = await describeMachine(host, { nodeName, version: options.version });
     const client = gatewayClient({ proxy: options.proxy, clock });
     const { document } = await joinCluster(joinToken, request, client, signal);
@@ -131,13 +128,9 @@ async function join(
     await prepareBootstrap(paths, { token: joinToken, apiPort: apiPortOf(document) });
     await writeMembership(paths, stored);
     await forgetRemoval(paths);
-    onEvent({ type: 'step-finished', step, elapsedMs: elapsedMs() });
     const token = `${joinToken.id}.${joinToken.secret}`;
     return { stored, isFresh: true, credentials: { kind: 'token', token } };
-  } catch (error) {
-    onEvent({ type: 'step-failed', step, elapsedMs: elapsedMs() });
-    throw error;
-  }
+  });
 }
 
 async function ensureJoinDirectories({ paths }: InspectedWorker): Promise<void> {

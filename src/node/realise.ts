@@ -17,6 +17,7 @@ import { handOverCni } from './cni-handover.ts';
 import type { NodeEvent } from './events.ts';
 import type { NodePlan } from './plan-types.ts';
 import { lastAddressFile } from './prepare.ts';
+import { reportStep } from './report-step.ts';
 
 export interface RealiseOptions {
   readonly paths: Paths;
@@ -49,21 +50,19 @@ export async function realisePlan(plan: NodePlan, options: RealiseOptions): Prom
 /** The first half: directories and executables. */
 export async function realiseComponents(plan: NodePlan, options: RealiseOptions): Promise<void> {
   await ensureDirectories(plan.directories);
-  const step = stepper(options.onEvent, options.clock);
-  await step('components', () => realiseArtifacts(plan, options));
+  await reportStep('components', options.onEvent, () => realiseArtifacts(plan, options));
   options.signal.throwIfAborted();
 }
 
 /** The second half: what is not the components' own. */
 export async function realiseMachine(plan: NodePlan, options: RealiseOptions): Promise<void> {
   const { onEvent, signal } = options;
-  const step = stepper(onEvent, options.clock);
-  await step('machine settings', () =>
+  await reportStep('machine settings', onEvent, () =>
     ensureHostSettings(plan.hostSettings, { recordFile: hostRecordFile(options.paths), onEvent }),
   );
-  await step('keys and certificates', () => realisePki(plan, options));
+  await reportStep('keys and certificates', onEvent, () => realisePki(plan, options));
   signal.throwIfAborted();
-  await step('configuration files', () => realiseFiles(plan, options));
+  await reportStep('configuration files', onEvent, () => realiseFiles(plan, options));
   await rememberAddress(plan, options.paths);
   await handOverCni(plan, options.paths);
 }
@@ -71,21 +70,6 @@ export async function realiseMachine(plan: NodePlan, options: RealiseOptions): P
 /** Where changes of the machine are recorded, for `reset`. */
 export function hostRecordFile(paths: Paths): string {
   return `${paths.stateDir}/host-settings.json`;
-}
-
-/** Reports the begin and the end of each step. */
-export function stepper(onEvent: (event: NodeEvent) => void, clock: Clock) {
-  return async (step: string, work: () => Promise<unknown>): Promise<void> => {
-    const startedAt = clock.now();
-    onEvent({ type: 'step-started', step });
-    try {
-      await work();
-    } catch (error) {
-      onEvent({ type: 'step-failed', step, elapsedMs: clock.now() - startedAt });
-      throw error;
-    }
-    onEvent({ type: 'step-finished', step, elapsedMs: clock.now() - startedAt });
-  };
 }
 
 async function realiseArtifacts(plan: NodePlan, options: RealiseOptions): Promise<void> {

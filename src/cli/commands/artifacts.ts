@@ -75,16 +75,9 @@ const verifyCommand: CommandSpec = {
   examples: ['mini-k8s artifacts verify', 'mini-k8s artifacts verify --repair'],
   run: async (invocation) => {
     const format = structuredFormat(textOption(invocation, 'output'));
-    const [{ verifyArtifacts }, { systemClock }] = await Promise.all([
-      import('../../node/artifact-store.ts'),
-      import('../../base/time.ts'),
-    ]);
+    const { verifyArtifacts } = await import('../../node/artifact-store.ts');
     const report = await verifyArtifacts(
-      {
-        ...dataDirOption(invocation),
-        wantsRepair: invocation.options['repair'] === true,
-        clock: systemClock,
-      },
+      { ...dataDirOption(invocation), wantsRepair: invocation.options['repair'] === true },
       new AbortController().signal,
     );
     const { stdout } = invocation.context;
