@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { waitFor } from '../../src/base/time.ts';
+import { createKubeClient } from '../../src/kube-client/client.ts';
+import type { KubeClient } from '../../src/kube-client/types.ts';
 import { componentBinary } from './components.ts';
 
 const run = promisify(execFile);
@@ -39,6 +41,8 @@ export interface TestControlPlane {
   apiServerPid(): number | undefined;
   /** A client certificate signed by the CA, such as `('system:node:a', ['system:nodes'])`. */
   clientCertificate(user: string, groups: readonly string[]): Promise<ClientFiles>;
+  /** A client of the API, the administrator's unless it shows something else; `stop()` closes it. */
+  connect(credentials?: ClientFiles | { readonly token: string }): KubeClient;
   stopApiServer(): Promise<void>;
   /** Starts it again on the same port and waits for /readyz. */
   startApiServer(): Promise<void>;
@@ -59,18 +63,20 @@ export async function startControlPlane(
 ): Promise<TestControlPlane> {
   const directory = await mkdtemp(path.join(tmpdir(), 'mini-k8s-control-plane-'));
   const children = new Set<ChildProcess>();
+  const clients: KubeClient[] = [];
   const removeAtExit = () => {
     for (const child of children) child.kill('SIGKILL');
     rmSync(directory, { recursive: true, force: true });
   };
   process.once('exit', removeAtExit);
   const stop = async () => {
+    for (const client of clients) client.close();
     for (const child of [...children].reverse()) await end(child, children);
     process.removeListener('exit', removeAtExit);
     await rm(directory, { recursive: true, force: true });
   };
   try {
-    return await startIn(directory, { ...options, children, stop });
+    return await startIn(directory, { ...options, children, clients, stop });
   } catch (error) {
     await stop();
     throw error;
@@ -79,6 +85,7 @@ export async function startControlPlane(
 
 interface StartContext extends ControlPlaneOptions {
   readonly children: Set<ChildProcess>;
+  readonly clients: KubeClient[];
   readonly stop: () => Promise<void>;
 }
 
@@ -145,6 +152,11 @@ async function startIn(directory: string, context: StartContext): Promise<TestCo
     etcdUrl,
     apiServerPid: () => apiServer?.pid,
     clientCertificate,
+    connect: (credentials = admin) => {
+      const client = createKubeClient({ server, caFile: file('ca.crt'), ...credentials });
+      context.clients.push(client);
+      return client;
+    },
     stopApiServer: async () => {
       if (apiServer !== undefined) await end(apiServer, context.children);
       apiServer = undefined;

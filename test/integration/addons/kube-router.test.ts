@@ -4,7 +4,6 @@ import { connect, createServer, type Server } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../../../src/base/time.ts';
-import { createKubeClient } from '../../../src/kube-client/client.ts';
 import type { KubeClient, KubeObject } from '../../../src/kube-client/types.ts';
 import { componentBinary } from '../../support/components.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
@@ -32,11 +31,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('the packaged kube-router', () =
 
   beforeAll(async () => {
     controlPlane = await startControlPlane();
-    client = createKubeClient({
-      server: controlPlane.server,
-      caFile: controlPlane.caFile,
-      ...controlPlane.admin,
-    });
+    client = controlPlane.connect();
     site = await createSite('kube-router');
     const source = path.dirname(componentBinary('kube-router'));
     const place = { network: { site }, binds: [{ source, target: componentsOfNode }], ...small };
@@ -59,7 +54,6 @@ describe.skipIf(nodeSkipReason() !== undefined)('the packaged kube-router', () =
     for (const node of nodes) await node.destroy();
     await site?.destroy();
     api?.close();
-    client?.close();
     await controlPlane?.stop();
   });
 

@@ -2,7 +2,6 @@ import { request } from 'node:https';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../../../src/base/time.ts';
-import { createKubeClient } from '../../../src/kube-client/client.ts';
 import type { KubeObject } from '../../../src/kube-client/types.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
 import { freePorts } from '../../support/free-ports.ts';
@@ -151,26 +150,18 @@ function cpusOf(quantity: string): number {
 }
 
 async function registerNodes(controlPlane: TestControlPlane): Promise<void> {
-  const client = createKubeClient({
-    server: controlPlane.server,
-    caFile: controlPlane.caFile,
-    ...controlPlane.admin,
-  });
-  try {
-    for (const name of nodeNames) {
-      const node = { apiVersion: 'v1', kind: 'Node', metadata: { name } };
-      const created = await client.create<KubeObject>(node);
-      const status = {
-        addresses: [
-          { type: 'InternalIP', address: '192.168.77.10' },
-          { type: 'Hostname', address: name },
-        ],
-        daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } },
-        conditions: [{ type: 'Ready', status: 'True' }],
-      };
-      await client.replace({ ...created, status }, 'status');
-    }
-  } finally {
-    client.close();
+  const client = controlPlane.connect();
+  for (const name of nodeNames) {
+    const node = { apiVersion: 'v1', kind: 'Node', metadata: { name } };
+    const created = await client.create<KubeObject>(node);
+    const status = {
+      addresses: [
+        { type: 'InternalIP', address: '192.168.77.10' },
+        { type: 'Hostname', address: name },
+      ],
+      daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } },
+      conditions: [{ type: 'Ready', status: 'True' }],
+    };
+    await client.replace({ ...created, status }, 'status');
   }
 }

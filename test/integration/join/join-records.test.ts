@@ -4,7 +4,6 @@ import { waitFor } from '../../../src/base/time.ts';
 import { admitJoin } from '../../../src/join/admit-node.ts';
 import { createJoinRecords, type JoinRecords } from '../../../src/join/join-records.ts';
 import { createRemovedNodes } from '../../../src/join/removed-nodes.ts';
-import { createKubeClient } from '../../../src/kube-client/client.ts';
 import type { KubeClient } from '../../../src/kube-client/types.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
 import { machine } from './rig.ts';
@@ -14,10 +13,9 @@ let client: KubeClient;
 
 beforeAll(async () => {
   plane = await startControlPlane();
-  client = createKubeClient({ server: plane.server, caFile: plane.caFile, ...plane.admin });
+  client = plane.connect();
 });
 afterAll(async () => {
-  client?.close();
   await plane?.stop();
 });
 

@@ -6,7 +6,6 @@ import { joinCluster, previewJoin, refreshDocument } from '../../../src/join/joi
 import { createJoinRecords, recordName } from '../../../src/join/join-records.ts';
 import { createJoinRoute, type JoinRouteOptions } from '../../../src/join/join-server.ts';
 import type { JoinRequest, JoinRole } from '../../../src/join/types.ts';
-import { createKubeClient } from '../../../src/kube-client/client.ts';
 import type { KubeClient, ResourceType } from '../../../src/kube-client/types.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
 import { type GatewayRig, type Pair, rigAuthority, startGateway } from '../gateway/rig.ts';
@@ -27,10 +26,9 @@ const authority = rigAuthority();
 
 beforeAll(async () => {
   plane = await startControlPlane();
-  client = createKubeClient({ server: plane.server, caFile: plane.caFile, ...plane.admin });
+  client = plane.connect();
 });
 afterAll(async () => {
-  client?.close();
   await plane?.stop();
 });
 

@@ -11,7 +11,6 @@ import {
 import { parseJoinToken } from '../../../src/join/token.ts';
 import { rememberToken } from '../../../src/join/token-ledger.ts';
 import type { JoinRole } from '../../../src/join/types.ts';
-import { createKubeClient } from '../../../src/kube-client/client.ts';
 import type { KubeClient, KubeObject, ResourceType } from '../../../src/kube-client/types.ts';
 import { spkiPin } from '../../../src/pki/certificate-reader.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
@@ -34,7 +33,7 @@ let dataDir: string;
 
 beforeAll(async () => {
   plane = await startControlPlane();
-  client = createKubeClient({ server: plane.server, caFile: plane.caFile, ...plane.admin });
+  client = plane.connect();
   dataDir = path.join(plane.directory, 'data');
   await mkdir(path.join(dataDir, 'pki'), { recursive: true });
   await mkdir(path.join(dataDir, 'etc'));
@@ -48,7 +47,6 @@ beforeAll(async () => {
   await writeFile(path.join(dataDir, 'etc/gateway.json'), '{"servers": ["192.0.2.10:9443"]}');
 });
 afterAll(async () => {
-  client?.close();
   await plane?.stop();
 });
 
@@ -61,13 +59,12 @@ describe('a bootstrap token', () => {
   it('is a bearer token that the API server takes, until it is revoked', async () => {
     const { id, secret } = await makeToken();
     const token = `${id}.${secret}`;
-    const bearer = createKubeClient({ server: plane.server, caFile: plane.caFile, token });
+    const bearer = plane.connect({ token });
     const review = await bearer.create<KubeObject & { status: { userInfo: unknown } }>({
       apiVersion: 'authentication.k8s.io/v1',
       kind: 'SelfSubjectReview',
       metadata: { name: '' },
     });
-    bearer.close();
     expect(review.status.userInfo).toMatchObject({
       username: `system:bootstrap:${id}`,
       groups: expect.arrayContaining(['system:bootstrappers:mini-k8s:worker']),

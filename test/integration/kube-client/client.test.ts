@@ -27,10 +27,9 @@ describe('the client against a real API server', () => {
 
   beforeAll(async () => {
     plane = await startControlPlane();
-    client = createKubeClient({ server: plane.server, caFile: plane.caFile, ...plane.admin });
+    client = plane.connect();
   });
   afterAll(async () => {
-    client?.close();
     await plane?.stop();
   });
 

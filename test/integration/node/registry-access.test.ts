@@ -3,7 +3,6 @@ import { systemClock } from '../../../src/base/time.ts';
 import { createBootstrapToken, revokeBootstrapToken } from '../../../src/join/bootstrap-tokens.ts';
 import { createTokenCheck } from '../../../src/join/check-token.ts';
 import { createJoinRecords } from '../../../src/join/join-records.ts';
-import { createKubeClient } from '../../../src/kube-client/client.ts';
 import type { KubeClient } from '../../../src/kube-client/types.ts';
 import { createRegistryAccess } from '../../../src/node/registry-access.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
@@ -14,10 +13,9 @@ let client: KubeClient;
 
 beforeAll(async () => {
   plane = await startControlPlane();
-  client = createKubeClient({ server: plane.server, caFile: plane.caFile, ...plane.admin });
+  client = plane.connect();
 });
 afterAll(async () => {
-  client?.close();
   await plane?.stop();
 });
 

@@ -1,6 +1,5 @@
 import { nodeRbac } from '../../../src/addons/node-rbac.ts';
 import type { AddonContext } from '../../../src/addons/types.ts';
-import { createKubeClient } from '../../../src/kube-client/client.ts';
 import type { KubeClient, KubeObject } from '../../../src/kube-client/types.ts';
 import { type NodeObject, nodeResource, podResource } from '../../../src/reconcilers/resources.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
@@ -29,21 +28,15 @@ export async function startCluster(
   apiServerFlags: readonly string[] = ['--enable-admission-plugins=NodeRestriction'],
 ): Promise<TestCluster> {
   const controlPlane = await startControlPlane({ apiServerFlags });
-  const { server, caFile, adminToken } = controlPlane;
-  const clients: KubeClient[] = [];
-  const connect = (credentials: { token: string } | { certFile: string; keyFile: string }) => {
-    const client = createKubeClient({ server, caFile, ...credentials });
-    clients.push(client);
-    return client;
-  };
-  const admin = connect({ token: adminToken });
+  const { clientCertificate, connect } = controlPlane;
+  const admin = connect();
   await applyNodeRbac(admin);
   await admin.create(object('v1', 'ServiceAccount', { name: 'default', namespace: 'default' }));
   return {
     controlPlane,
     admin,
     kubelet: async (nodeName) =>
-      connect(await controlPlane.clientCertificate(`system:node:${nodeName}`, ['system:nodes'])),
+      connect(await clientCertificate(`system:node:${nodeName}`, ['system:nodes'])),
     bearer: async (tokenId, group) => connect({ token: await createToken(admin, tokenId, group) }),
     createNode: (name, node = {}) => createNode(admin, name, node),
     createPod: (name, spec, status) => createPod(admin, { name, spec, status }),
@@ -53,10 +46,7 @@ export async function startCluster(
       const slice = object('discovery.k8s.io/v1', 'EndpointSlice', metadata);
       await admin.create({ ...slice, addressType: 'IPv4', ports, endpoints });
     },
-    stop: async () => {
-      for (const client of clients) client.close();
-      await controlPlane.stop();
-    },
+    stop: controlPlane.stop,
   };
 }
 

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { waitFor } from '../../../src/base/time.ts';
-import { createKubeClient } from '../../../src/kube-client/client.ts';
 import type { KubeClient } from '../../../src/kube-client/types.ts';
 import { runLocalNode } from '../../../src/reconcilers/local-node.ts';
 import { controlPlaneLabels, createNodeLabels } from '../../../src/reconcilers/node-labels.ts';
@@ -18,8 +17,7 @@ let loops: Promise<unknown>;
 
 beforeAll(async () => {
   controlPlane = await startControlPlane();
-  const { server, caFile, adminToken } = controlPlane;
-  client = createKubeClient({ server, caFile, token: adminToken });
+  client = controlPlane.connect();
   const failing = {
     name: 'failing once',
     reconcile: async (object: NodeObject | undefined) => {
@@ -38,7 +36,6 @@ beforeAll(async () => {
 afterAll(async () => {
   abort.abort();
   await loops;
-  client?.close();
   await controlPlane?.stop();
 });
 

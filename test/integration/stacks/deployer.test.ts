@@ -2,7 +2,6 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { waitFor } from '../../../src/base/time.ts';
-import { createKubeClient } from '../../../src/kube-client/client.ts';
 import type { KubeClient, KubeObject } from '../../../src/kube-client/types.ts';
 import type { ManifestStack } from '../../../src/stacks/types.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
@@ -51,10 +50,9 @@ describe('the deployer against a real API server', () => {
 
   beforeAll(async () => {
     plane = await startControlPlane();
-    client = createKubeClient({ server: plane.server, caFile: plane.caFile, ...plane.admin });
+    client = plane.connect();
   });
   afterAll(async () => {
-    client?.close();
     await plane?.stop();
   });
   beforeEach(async () => {

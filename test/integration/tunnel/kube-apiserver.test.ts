@@ -7,7 +7,6 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { systemClock, waitFor } from '../../../src/base/time.ts';
-import { createKubeClient } from '../../../src/kube-client/client.ts';
 import type { KubeClient, KubeObject } from '../../../src/kube-client/types.ts';
 import { type ClusterRoutes, createClusterRoutes } from '../../../src/tunnel/route-cluster.ts';
 import { createTunnelServer, type TunnelServer } from '../../../src/tunnel/tunnel-server.ts';
@@ -40,11 +39,7 @@ beforeAll(async () => {
       '--enable-aggregator-routing=true',
     ],
   });
-  client = createKubeClient({
-    server: controlPlane.server,
-    caFile: controlPlane.caFile,
-    token: controlPlane.adminToken,
-  });
+  client = controlPlane.connect();
   await createNode('edge-1', 'edge-1');
   await createNode('edge-2', '10.9.0.4');
   await createNode('edge-7', 'edge-7');
@@ -55,7 +50,6 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  client?.close();
   await controlPlane?.stop();
   await stopTunnel?.();
   target?.closeAllConnections();
