@@ -6,53 +6,27 @@ import {
   decideClientCsr,
 } from '../../../src/reconcilers/decide-client-csr.ts';
 import type { CsrObject } from '../../../src/reconcilers/resources.ts';
+import { changeSpec, csrWith, kubeletRequest } from './kubelet-request.ts';
 
 const now = Date.parse('2026-11-21T10:00:00Z');
-const first: CsrObject = {
-  apiVersion: 'certificates.k8s.io/v1',
-  kind: 'CertificateSigningRequest',
-  metadata: { name: 'csr-1', creationTimestamp: '2026-11-21T10:00:00Z' },
-  spec: {
-    request: '',
-    signerName: 'kubernetes.io/kube-apiserver-client-kubelet',
-    username: 'system:bootstrap:abcdef',
-    groups: ['system:bootstrappers', 'system:bootstrappers:mini-k8s:worker'],
-    usages: ['digital signature', 'client auth'],
-  },
-};
-const renewal: CsrObject = {
-  ...first,
-  spec: { ...first.spec, username: 'system:node:edge-1', groups: ['system:nodes'] },
-};
-const request: CertificateRequest = {
-  commonName: 'system:node:edge-1',
-  organizations: ['system:nodes'],
-  otherSubjectAttributes: [],
-  dnsNames: [],
-  ipAddresses: [],
-  emailAddresses: [],
-  uris: [],
-  otherNameCount: 0,
-  keyType: 'ECDSA',
-  keyBits: 256,
-  curve: 'P-256',
-  isSignatureValid: true,
-};
+const first = csrWith({
+  signerName: 'kubernetes.io/kube-apiserver-client-kubelet',
+  username: 'system:bootstrap:abcdef',
+  groups: ['system:bootstrappers', 'system:bootstrappers:mini-k8s:worker'],
+  usages: ['digital signature', 'client auth'],
+});
+const renewal = changeSpec(first, { username: 'system:node:edge-1', groups: ['system:nodes'] });
 const record = { tokenId: 'abcdef', joinedAtMs: now - 60_000, isRemoved: false };
 const facts: ClientCsrFacts = {
-  request,
+  request: kubeletRequest,
   record,
   hasNode: true,
   isControllerNode: false,
   now,
 };
-const withSpec = (csr: CsrObject, spec: Partial<CsrObject['spec']>): CsrObject => ({
-  ...csr,
-  spec: { ...csr.spec, ...spec },
-});
 const asking = (change: Partial<CertificateRequest>): ClientCsrFacts => ({
   ...facts,
-  request: { ...request, ...change },
+  request: { ...kubeletRequest, ...change },
 });
 const named = (name: string) => asking({ commonName: `system:node:${name}` });
 
@@ -94,10 +68,10 @@ describe('decideClientCsr', () => {
       ['ReservedName', csr, named('gateway.mini-k8s.internal')],
       ['ReservedName', csr, named('mini-k8s.internal')],
       ['WeakKey', csr, asking({ keyType: 'RSA', keyBits: 1024 })],
-      ['InvalidUsages', withSpec(csr, { usages: ['digital signature'] }), facts],
-      ['InvalidUsages', withSpec(csr, { usages: ['client auth', 'server auth'] }), facts],
-      ['InvalidUsages', withSpec(csr, { usages: ['client auth', 'cert sign'] }), facts],
-      ['LifetimeTooLong', withSpec(csr, { expirationSeconds: 400 * 86_400 }), facts],
+      ['InvalidUsages', changeSpec(csr, { usages: ['digital signature'] }), facts],
+      ['InvalidUsages', changeSpec(csr, { usages: ['client auth', 'server auth'] }), facts],
+      ['InvalidUsages', changeSpec(csr, { usages: ['client auth', 'cert sign'] }), facts],
+      ['LifetimeTooLong', changeSpec(csr, { expirationSeconds: 400 * 86_400 }), facts],
       ['InvalidNames', csr, asking({ dnsNames: ['edge-1'] })],
       ['InvalidNames', csr, asking({ ipAddresses: ['10.0.0.4'] })],
       ['InvalidNames', csr, asking({ emailAddresses: ['a@b'] })],
@@ -121,8 +95,8 @@ describe('decideClientCsr', () => {
     ['NodeRemoved', first, { ...facts, record: { ...record, isRemoved: true } }],
     ['JoinTooOld', first, { ...facts, record: { ...record, joinedAtMs: now - 25 * 3_600_000 } }],
     ['JoinTooOld', first, { ...facts, record: { ...record, joinedAtMs: Number.NaN } }],
-    ['NotAWorker', withSpec(first, { groups: ['system:bootstrappers'] }), facts],
-    ['NotAWorker', withSpec(first, { username: 'kubernetes-admin' }), facts],
+    ['NotAWorker', changeSpec(first, { groups: ['system:bootstrappers'] }), facts],
+    ['NotAWorker', changeSpec(first, { username: 'kubernetes-admin' }), facts],
     ['NotJoined', renewal, { ...facts, record: undefined }],
     ['NodeRemoved', renewal, { ...facts, record: { ...record, isRemoved: true } }],
     ['NodeNotFound', renewal, { ...facts, hasNode: false }],
@@ -159,7 +133,7 @@ describe('decideClientCsr', () => {
         records,
         fc.boolean(),
         (user, member, asked, known, own) => {
-          const csr = withSpec(first, { username: user, groups: member });
+          const csr = changeSpec(first, { username: user, groups: member });
           const decision = decideClientCsr(csr, {
             ...named(asked),
             record: known,

@@ -4,33 +4,15 @@ import type { CertificateRequest } from '../../../src/pki/certificate-request.ts
 import { type CsrPurpose, purposeOf } from '../../../src/reconcilers/csr-checks.ts';
 import { type CsrFacts, decideCsr } from '../../../src/reconcilers/decide-csr.ts';
 import type { CsrObject, NodeObject } from '../../../src/reconcilers/resources.ts';
+import { changeSpec, csrWith, kubeletRequest } from './kubelet-request.ts';
 
-const csr: CsrObject = {
-  apiVersion: 'certificates.k8s.io/v1',
-  kind: 'CertificateSigningRequest',
-  metadata: { name: 'csr-1', creationTimestamp: '2026-11-21T10:00:00Z' },
-  spec: {
-    request: '',
-    signerName: 'kubernetes.io/kubelet-serving',
-    username: 'system:node:edge-1',
-    groups: ['system:nodes', 'system:authenticated'],
-    usages: ['digital signature', 'server auth'],
-  },
-};
-const request: CertificateRequest = {
-  commonName: 'system:node:edge-1',
-  organizations: ['system:nodes'],
-  otherSubjectAttributes: [],
-  dnsNames: ['edge-1'],
-  ipAddresses: ['10.0.0.4'],
-  emailAddresses: [],
-  uris: [],
-  otherNameCount: 0,
-  keyType: 'ECDSA',
-  keyBits: 256,
-  curve: 'P-256',
-  isSignatureValid: true,
-};
+const csr = csrWith({
+  signerName: 'kubernetes.io/kubelet-serving',
+  username: 'system:node:edge-1',
+  groups: ['system:nodes', 'system:authenticated'],
+  usages: ['digital signature', 'server auth'],
+});
+const request = { ...kubeletRequest, dnsNames: ['edge-1'], ipAddresses: ['10.0.0.4'] };
 const node: NodeObject = {
   apiVersion: 'v1',
   kind: 'Node',
@@ -51,10 +33,7 @@ const facts: CsrFacts = {
   podCIDR: '10.244.0.0/16',
   serviceCIDR: '10.96.0.0/12',
 };
-const withSpec = (spec: Partial<CsrObject['spec']>): CsrObject => ({
-  ...csr,
-  spec: { ...csr.spec, ...spec },
-});
+const withSpec = (spec: Partial<CsrObject['spec']>) => changeSpec(csr, spec);
 const withRequest = (change: Partial<CertificateRequest>): CsrFacts => ({
   ...facts,
   request: { ...request, ...change },
