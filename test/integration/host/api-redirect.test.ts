@@ -2,10 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { waitFor } from '../../../src/base/time.ts';
 import { apiRedirectRules } from '../../../src/host/api-redirect.ts';
 import type { HostEvent } from '../../../src/host/types.ts';
-import { callHostEngine, hostEngineBinds } from '../../support/host-engine.ts';
-import { createNode } from '../../support/node/create-node.ts';
+import { callHostEngine } from '../../support/host-engine.ts';
 import { nodeSkipReason } from '../../support/node/skip-reason.ts';
 import type { TestNode } from '../../support/node/types.ts';
+import { createPodNode, inBackground } from './pod-network.ts';
 
 /** Answers each connection with the address that it came to. */
 const server = `
@@ -42,21 +42,8 @@ describe.skipIf(nodeSkipReason() !== undefined)('the redirect of the API', () =>
   const fromPod = async () => (await sh(`ip netns exec pod ${read}`)).trim();
 
   beforeAll(async () => {
-    node = await createNode({ name: 'api-redirect', cpus: 'all', binds: hostEngineBinds });
-    await sh(`
-      ip netns add pod; ip netns add wan
-      ip link add kube-bridge type bridge; ip address add 10.244.7.1/24 dev kube-bridge
-      ip link set kube-bridge up
-      ip link add veth-pod type veth peer name eth0 netns pod
-      ip link set veth-pod master kube-bridge; ip link set veth-pod up
-      ip -n pod address add 10.244.7.2/24 dev eth0; ip -n pod link set eth0 up
-      ip -n pod route add default via 10.244.7.1
-      ip link add uplink type veth peer name eth0 netns wan
-      ip -n wan address add 192.0.2.1/24 dev eth0; ip -n wan link set eth0 up
-      ip address add 192.0.2.2/24 dev uplink; ip link set uplink up
-      ip route replace default via 192.0.2.1
-      echo 1 > /proc/sys/net/ipv4/ip_forward
-      setsid ${process.execPath} -e "${server.replaceAll('\n', ' ')}" >/dev/null 2>&1 </dev/null &`);
+    node = await createPodNode('api-redirect');
+    await sh(inBackground(server));
     const probe = `timeout 1 bash -c 'cat </dev/tcp/10.244.7.1/6443' 2>&1 || true`;
     await waitFor(async () => (await sh(probe)).includes('10.244.7.1:6443'), {
       subject: 'the server',

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { waitFor } from '../../../src/base/time.ts';
 import { podEgressSettings } from '../../../src/host/pod-egress.ts';
 import type { HostEvent } from '../../../src/host/types.ts';
-import { callHostEngine, hostEngineBinds } from '../../support/host-engine.ts';
-import { createNode } from '../../support/node/create-node.ts';
+import { callHostEngine } from '../../support/host-engine.ts';
 import { nodeSkipReason } from '../../support/node/skip-reason.ts';
 import type { TestNode } from '../../support/node/types.ts';
+import { createPodNode, inBackground } from './pod-network.ts';
 
 /** Answers each connection with the address that it came from. */
 const server = `
@@ -17,7 +17,7 @@ const server = `
 const peerPod = '10.244.8.2';
 const foreignPod = '10.244.9.2';
 
-//   pod 10.244.7.2 ── kube-bridge │ node │ uplink 192.0.2.2 ── 192.0.2.1, everything else: a peer's pods, strangers
+// Beyond the node is everything else: a peer's pods, strangers.
 describe.skipIf(nodeSkipReason() !== undefined)('what leaves the pod network of a node', () => {
   let node: TestNode;
   const sh = (script: string) => node.run(['sh', '-euc', script]);
@@ -30,25 +30,13 @@ describe.skipIf(nodeSkipReason() !== undefined)('what leaves the pod network of 
   };
 
   beforeAll(async () => {
-    node = await createNode({ name: 'pod-egress', cpus: 'all', binds: hostEngineBinds });
+    node = await createPodNode('pod-egress');
     await sh(`
-      ip netns add pod; ip netns add wan
-      ip link add kube-bridge type bridge; ip address add 10.244.7.1/24 dev kube-bridge
-      ip link set kube-bridge up
-      ip link add veth-pod type veth peer name eth0 netns pod
-      ip link set veth-pod master kube-bridge; ip link set veth-pod up
-      ip -n pod address add 10.244.7.2/24 dev eth0; ip -n pod link set eth0 up
-      ip -n pod route add default via 10.244.7.1
-      ip link add uplink type veth peer name eth0 netns wan
-      ip -n wan address add 192.0.2.1/24 dev eth0; ip -n wan link set eth0 up
       ip -n wan link set lo up
       for own in ${peerPod} ${foreignPod}; do ip -n wan address add $own/32 dev lo; done
       ip -n wan route add 10.244.7.0/24 via 192.0.2.2
-      ip address add 192.0.2.2/24 dev uplink; ip link set uplink up
-      ip route replace default via 192.0.2.1
       ip route add 10.244.8.0/24 via 192.0.2.1
-      echo 1 > /proc/sys/net/ipv4/ip_forward
-      setsid ip netns exec wan ${process.execPath} -e "${server.replaceAll('\n', ' ')}" >/dev/null 2>&1 </dev/null &`);
+      ${inBackground(server, 'ip netns exec wan')}`);
     await waitFor(async () => /^\d/.test(await fromPod('192.0.2.1')), {
       subject: 'the server',
       timeoutMs: 10_000,
