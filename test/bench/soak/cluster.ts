@@ -1,5 +1,4 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
-import type { Server } from 'node:net';
 import { V8_FLAGS } from '../../../scripts/build/executable.ts';
 import { waitFor } from '../../../src/base/time.ts';
 import { startTarget } from '../../integration/tunnel/harness.ts';
@@ -75,7 +74,7 @@ export async function startSoakCluster(): Promise<SoakCluster> {
       for (const agent of agents.values()) await agent.close();
       await controller.kill();
       await line.close();
-      await closeTarget(target.server, target.sockets);
+      await target.close();
       await rm(directory, { recursive: true, force: true });
     },
   };
@@ -97,11 +96,6 @@ async function connected(controller: ControllerProcess, nodeName: string): Promi
     },
     { subject: `the session of ${nodeName}`, timeoutMs: 60_000, describe: () => state },
   );
-}
-
-async function closeTarget(server: Server, sockets: ReadonlySet<{ destroy(): unknown }>) {
-  for (const socket of sockets) socket.destroy();
-  await new Promise((resolve) => server.close(resolve));
 }
 
 function missing(nodeName: string): never {

@@ -1,8 +1,6 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { onTestFinished } from 'vitest';
 import {
@@ -17,6 +15,7 @@ import {
   buildAuthorityCertificate,
   buildLeafCertificate,
 } from '../../../src/pki/certificate-builder.ts';
+import { listenOnLoopback } from '../../support/loopback-server.ts';
 
 export const token = 'abcdef.0123456789abcdef';
 
@@ -90,7 +89,6 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
     ...options,
   });
   const requests: string[] = [];
-  const sockets = new Set<Socket>();
   const server = createServer(
     {
       ...authority.server,
@@ -110,20 +108,8 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
       });
     },
   );
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const close = async () => {
-    for (const socket of sockets) socket.destroy();
-    if (!server.listening) return;
-    server.close();
-    await once(server, 'close');
-  };
+  const { port, sockets, close } = await listenOnLoopback(server);
   onTestFinished(close);
-  const { port } = server.address() as AddressInfo;
   return { port, address: `127.0.0.1:${port}`, requests, connections: () => sockets.size, close };
 }
 

@@ -1,9 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { onTestFinished } from 'vitest';
@@ -19,6 +17,7 @@ import type { UpstreamSourceOptions } from '../../../src/artifacts/upstream-sess
 import { createUpstreamSource } from '../../../src/artifacts/upstream-source.ts';
 import { dialTcp } from '../../../src/base/dial.ts';
 import { systemClock } from '../../../src/base/time.ts';
+import { listenOnLoopback } from '../../support/loopback-server.ts';
 import { createTestAuthority, type TestAuthority } from '../../support/tls-authority.ts';
 import { emptyStore, makeTar, type TarFixtureEntry, temporaryFolder } from './bundle-fixture.ts';
 
@@ -110,7 +109,6 @@ export async function startUpstream(options: UpstreamServerOptions): Promise<Ups
   const authority = options.authority ?? createTestAuthority();
   const dnsNames = options.names ?? [upstreamHost];
   const requests: string[] = [];
-  const sockets = new Set<Socket>();
   let sentBytes = 0;
   const tls = authority.issueServer({ dnsNames, ipAddresses: ['127.0.0.1'] });
   const server = createServer({ ...tls, ALPNProtocols: ['http/1.1'] }, (request, response) => {
@@ -126,20 +124,8 @@ export async function startUpstream(options: UpstreamServerOptions): Promise<Ups
     if (options.intercept?.(request, response) === true) return;
     serve(request, response, options.files);
   });
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-  });
-  server.listen(options.port ?? 0, '127.0.0.1');
-  await once(server, 'listening');
-  const close = async () => {
-    for (const socket of sockets) socket.destroy();
-    if (!server.listening) return;
-    server.close();
-    await once(server, 'close');
-  };
+  const { port, close } = await listenOnLoopback(server, options.port);
   onTestFinished(close);
-  const { port } = server.address() as AddressInfo;
   return { port, authority, requests, sentBytes: () => sentBytes, close };
 }
 

@@ -1,17 +1,12 @@
 import { once } from 'node:events';
-import {
-  type AddressInfo,
-  createServer,
-  type LookupFunction,
-  type Server,
-  type Socket,
-} from 'node:net';
+import { createServer, type LookupFunction, type Server, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { afterEach, expect, test } from 'vitest';
 import { type DialOptions, dialTcp } from '../../../src/base/dial.ts';
 import { type ProxySettings, proxySettingsFrom } from '../../../src/base/proxy-settings.ts';
 import { freePorts } from '../../support/free-ports.ts';
 import { type HttpProxyOptions, startHttpProxy, type TestProxy } from '../../support/http-proxy.ts';
+import { listenOnLoopback } from '../../support/loopback-server.ts';
 import { createTestAuthority } from '../../support/tls-authority.ts';
 
 const cleanups: (() => unknown)[] = [];
@@ -23,18 +18,9 @@ const { signal } = new AbortController();
 const authority = createTestAuthority();
 
 async function listen(server: Server): Promise<number> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  cleanups.push(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
+  const { port, close } = await listenOnLoopback(server);
+  cleanups.push(close);
+  return port;
 }
 
 /** Speaks first, then says back what it hears, and goes on after a FIN. */

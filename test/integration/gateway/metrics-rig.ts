@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { gatewayServerName } from '../../../src/base/gateway-names.ts';
 import { createLogger } from '../../../src/base/logger.ts';
@@ -14,6 +12,7 @@ import { createTunnelServer } from '../../../src/tunnel/tunnel-server.ts';
 import type { RouteDecision } from '../../../src/tunnel/types.ts';
 import { componentBinary } from '../../support/components.ts';
 import type { TestControlPlane } from '../../support/control-plane.ts';
+import { listenOnLoopback } from '../../support/loopback-server.ts';
 import { planFor } from '../../support/plan-inputs.ts';
 import type { TestAuthority } from '../../support/tls-authority.ts';
 
@@ -117,17 +116,8 @@ export async function startFakeKubelet(
       );
     },
   );
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port,
-    requests,
-    close: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
+  const { port, close } = await listenOnLoopback(server);
+  return { port, requests, close };
 }
 
 export interface MetricsServer {

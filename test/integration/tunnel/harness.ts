@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach } from 'vitest';
@@ -12,6 +12,7 @@ import {
   type TunnelServerOptions,
 } from '../../../src/tunnel/tunnel-server.ts';
 import type { RouteDecision } from '../../../src/tunnel/types.ts';
+import { type LoopbackServer, listenOnLoopback } from '../../support/loopback-server.ts';
 
 /** A tunnel server on a socket of its own and the targets it may reach; `close()` ends all of them. */
 export interface Harness {
@@ -48,31 +49,9 @@ export async function startHarness(
   };
 }
 
-/** A TCP server on loopback that hands each connection to `serve`; half-open allowed, errors ignored. */
-export async function startTarget(
-  serve: (socket: Socket) => void,
-): Promise<{ port: number; sockets: Set<Socket>; server: Server; close(): Promise<void> }> {
-  const sockets = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.once('close', () => sockets.delete(socket));
-    serve(socket);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return {
-    port: address.port,
-    sockets,
-    server,
-    close: async () => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
-    },
-  };
+/** Hands each connection to `serve`; half-open allowed. */
+export function startTarget(serve: (socket: Socket) => void): Promise<LoopbackServer> {
+  return listenOnLoopback(createServer({ allowHalfOpen: true }, serve));
 }
 
 /** A client as kube-apiserver is one: connects and sends the CONNECT header. */
