@@ -1,10 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/time.ts';
 import { text, tunnelRig, until, untilConnected, untilNoStream } from './agent-rig.ts';
-import { connectTo, established, openClient, startTarget } from './harness.ts';
+import { connectTo, established, exchange, openClient, startTarget } from './harness.ts';
 
 const rig = tunnelRig();
 /** An address of a pod of node edge-1. */
@@ -261,24 +259,8 @@ describe('an agent', () => {
     const echo = await rig.target((socket) => socket.pipe(socket));
     const { controller } = await connectedPair();
     const client = await rig.open(controller.socketPath, '');
-    client.socket.removeAllListeners('data');
-    const sent = createHash('sha256');
-    const received = createHash('sha256');
-    let length = -established.length;
-    client.socket.on('data', (chunk: Buffer) => {
-      received.update(length < 0 ? chunk.subarray(established.length) : chunk);
-      length += chunk.length;
-    });
-    client.socket.write(connectTo(pod, echo.port));
-    await until('200', () => length === 0);
-    const block = randomBytes(1024 * 1024);
-    for (let i = 0; i < 32; i += 1) {
-      sent.update(block);
-      if (!client.socket.write(block)) await once(client.socket, 'drain');
-    }
-    client.socket.end();
-    await once(client.socket, 'end');
-    expect(received.digest('hex')).toBe(sent.digest('hex'));
+    const { sent, received } = await exchange(client, connectTo(pod, echo.port), 32);
+    expect(received).toBe(sent);
     await untilNoStream(controller);
     const bytes = 32 * 1024 * 1024;
     expect(controller.tunnel.status()).toMatchObject({

@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
@@ -5,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach } from 'vitest';
 import { silentLogger } from '../../../src/base/logger.ts';
-import { systemClock } from '../../../src/base/time.ts';
+import { systemClock, waitFor } from '../../../src/base/time.ts';
 import {
   createTunnelServer,
   type TunnelServer,
@@ -81,6 +82,39 @@ export function connectTo(host: string, port: number): string {
 }
 
 export const established = 'HTTP/1.1 200 Connection Established\r\n\r\n';
+
+/**
+ * Connects a client that has sent nothing yet to a target that echoes, and sends it so many MiB as fast as they go.
+ * @returns SHA-256 of what was sent and of what came back.
+ */
+export async function exchange(
+  { socket }: Client,
+  request: string,
+  mebibytes: number,
+): Promise<{ readonly sent: string; readonly received: string }> {
+  const sent = createHash('sha256');
+  const received = createHash('sha256');
+  let length = -established.length;
+  // Nothing of it is kept: so much would be copied again with every chunk.
+  socket.removeAllListeners('data');
+  socket.on('data', (chunk: Buffer) => {
+    received.update(length < 0 ? chunk.subarray(established.length) : chunk);
+    length += chunk.length;
+  });
+  socket.write(request);
+  await waitFor(() => length === 0, {
+    ...{ subject: '200', timeoutMs: 5_000, intervalMs: 5 },
+    describe: () => `${length + established.length} bytes came`,
+  });
+  const block = randomBytes(1024 * 1024);
+  for (let i = 0; i < mebibytes; i += 1) {
+    sent.update(block);
+    if (!socket.write(block)) await once(socket, 'drain');
+  }
+  socket.end();
+  await once(socket, 'end');
+  return { sent: sent.digest('hex'), received: received.digest('hex') };
+}
 
 export function dialLoopback(port: number): RouteDecision {
   return { type: 'dial', address: '127.0.0.1', port, subject: `target ${port}` };

@@ -1,5 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
@@ -10,6 +8,7 @@ import {
   connectTo,
   dialLoopback,
   established,
+  exchange,
   openClient,
   startTarget,
 } from './harness.ts';
@@ -250,26 +249,9 @@ describe('streams', () => {
   it('carries 64 MiB unchanged both ways and counts them', async () => {
     const echo = await target((socket) => socket.pipe(socket));
     const { socketPath, tunnel } = await harness(toPort);
-    const client = await openClient(socketPath, '');
-    closers.push(() => client.socket.destroy());
-    client.socket.removeAllListeners('data');
-    const sent = createHash('sha256');
-    const received = createHash('sha256');
-    let length = -established.length;
-    client.socket.on('data', (chunk: Buffer) => {
-      received.update(length < 0 ? chunk.subarray(established.length) : chunk);
-      length += chunk.length;
-    });
-    client.socket.write(connectTo('a', echo.port));
-    await until('200', () => length === 0);
-    const block = randomBytes(1024 * 1024);
-    for (let i = 0; i < 64; i += 1) {
-      sent.update(block);
-      if (!client.socket.write(block)) await once(client.socket, 'drain');
-    }
-    client.socket.end();
-    await once(client.socket, 'end');
-    expect(received.digest('hex')).toBe(sent.digest('hex'));
+    const client = await open(socketPath, '');
+    const { sent, received } = await exchange(client, connectTo('a', echo.port), 64);
+    expect(received).toBe(sent);
     await until('no stream', () => tunnel.status().activeStreams === 0);
     expect(tunnel.status()).toMatchObject({ bytesToTargets: 64 << 20, bytesFromTargets: 64 << 20 });
   });
