@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,6 +11,7 @@ import { linkName } from '../../support/node/network.ts';
 import { readRecord } from '../../support/node/node-record.ts';
 import { cleanStaleNodes } from '../../support/node/remove-node.ts';
 import { nodeSkipReason } from '../../support/node/skip-reason.ts';
+import { killRunOf } from './killed-run.ts';
 
 /** What a node of this name still has on the machine. */
 async function tracesOf(name: string): Promise<readonly string[]> {
@@ -81,24 +81,11 @@ describe.skipIf(nodeSkipReason() !== undefined)('removal of nodes', () => {
     const program = `
       const { createNode } = await import(${JSON.stringify(library)});
       const node = await createNode({ name: 'orphan', network: { masquerade: true } });
-      node.spawn(['sleep', '1000']);
-      console.log('made');
-      setInterval(() => {}, 1000);`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let said = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-    try {
-      await waitFor(() => said.includes('made'), { subject: 'the node', timeoutMs: 30_000 });
+      node.spawn(['sleep', '1000']);`;
+    await killRunOf(program, async () => {
       expect(await cleanStaleNodes(), 'while its owner lives').not.toContain('orphan');
       expect(await tracesOf('orphan')).toContain('nft table');
-    } finally {
-      child.kill('SIGKILL');
-    }
-    await waitFor(() => child.signalCode !== null, { subject: 'the end', timeoutMs: 5000 });
+    });
     expect(await cleanStaleNodes()).toContain('orphan');
     expect(await tracesOf('orphan')).toEqual([]);
     expect(await readFile('/proc/sys/net/ipv4/ip_forward', 'utf8')).toBe(forwardBefore);

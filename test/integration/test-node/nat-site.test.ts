@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,6 +14,7 @@ import { cleanStaleNodes } from '../../support/node/remove-node.ts';
 import { nodeSkipReason } from '../../support/node/skip-reason.ts';
 import { slowDownLink } from '../../support/node/slow-link.ts';
 import type { NatSite, NodeProcess, Site, TestNode } from '../../support/node/types.ts';
+import { killRunOf } from './killed-run.ts';
 
 const small = { cpus: 0.5, memoryBytes: 128 * 1024 ** 2, diskBytes: 256 * 1024 ** 2 };
 const equalAddress = '192.168.77.10';
@@ -241,28 +241,13 @@ describe.skipIf(nodeSkipReason() !== undefined)('removal of sites behind NAT', (
 
   test('what a killed run has left, the next one removes', async () => {
     const support = path.resolve(import.meta.dirname, '../../support/node');
-    const program = `
+    await killRunOf(`
       const { createNode } = await import(${JSON.stringify(`${support}/create-node.ts`)});
       const { createSite } = await import(${JSON.stringify(`${support}/create-site.ts`)});
       const { createNatSite } = await import(${JSON.stringify(`${support}/create-nat-site.ts`)});
       const upstream = await createSite('nat-lost-up');
       const site = await createNatSite({ name: 'nat-lost', upstream });
-      await createNode({ name: 'nat-lost', network: { site }, ...${JSON.stringify(small)} });
-      console.log('made');
-      setInterval(() => {}, 1000);`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let said = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-    try {
-      await waitFor(() => said.includes('made'), { subject: 'the node', timeoutMs: 30_000 });
-    } finally {
-      child.kill('SIGKILL');
-    }
-    await waitFor(() => child.signalCode !== null, { subject: 'the end', timeoutMs: 5000 });
+      await createNode({ name: 'nat-lost', network: { site }, ...${JSON.stringify(small)} });`);
     expect(await cleanStaleNodes()).toEqual(
       expect.arrayContaining(['nat-lost', 'site.nat-lost', 'site.nat-lost-up']),
     );
