@@ -79,15 +79,6 @@ export async function writeManifest(
   await rename(temporary, file);
 }
 
-export function configMap(name: string, data: Readonly<Record<string, string>>): KubeObject {
-  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' }, data };
-}
-
-export function configMapRef(name: string, namespace = 'default'): ObjectRef {
-  const resource = { apiVersion: 'v1', kind: 'ConfigMap', plural: 'configmaps', namespaced: true };
-  return { resource, name, namespace };
-}
-
 /** Waits until the object satisfies `test`; undefined stands for an object that is not there. */
 export async function waitForObject(
   client: KubeClient,

@@ -6,19 +6,13 @@ import { joinCluster, previewJoin, refreshDocument } from '../../../src/join/joi
 import { createJoinRecords, recordName } from '../../../src/join/join-records.ts';
 import { createJoinRoute, type JoinRouteOptions } from '../../../src/join/join-server.ts';
 import type { JoinRequest, JoinRole } from '../../../src/join/types.ts';
-import type { KubeClient, ResourceType } from '../../../src/kube-client/types.ts';
+import type { KubeClient } from '../../../src/kube-client/types.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
+import { configMaps, secrets } from '../../support/core-objects.ts';
 import { type GatewayRig, type Pair, rigAuthority, startGateway } from '../gateway/rig.ts';
 import { clientOptions, documentOf, machine, otherMachine, signal, tokenOf } from './rig.ts';
 
 const hourMs = 3_600_000;
-const secrets: ResourceType = {
-  apiVersion: 'v1',
-  kind: 'Secret',
-  plural: 'secrets',
-  namespaced: true,
-};
-const configMaps: ResourceType = { ...secrets, kind: 'ConfigMap', plural: 'configmaps' };
 
 let plane: TestControlPlane;
 let client: KubeClient;

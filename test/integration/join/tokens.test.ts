@@ -11,19 +11,13 @@ import {
 import { parseJoinToken } from '../../../src/join/token.ts';
 import { rememberToken } from '../../../src/join/token-ledger.ts';
 import type { JoinRole } from '../../../src/join/types.ts';
-import type { KubeClient, KubeObject, ResourceType } from '../../../src/kube-client/types.ts';
+import type { KubeClient, KubeObject } from '../../../src/kube-client/types.ts';
 import { spkiPin } from '../../../src/pki/certificate-reader.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
+import { configMaps, secrets } from '../../support/core-objects.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-const secrets: ResourceType = {
-  apiVersion: 'v1',
-  kind: 'Secret',
-  plural: 'secrets',
-  namespaced: true,
-};
-const configMaps: ResourceType = { ...secrets, kind: 'ConfigMap', plural: 'configmaps' };
 const namespace = 'kube-system';
 
 let plane: TestControlPlane;

@@ -4,26 +4,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '../../../src/base/time.ts';
 import { createKubeClient } from '../../../src/kube-client/client.ts';
 import { KubeApiError, KubeConnectionError } from '../../../src/kube-client/errors.ts';
-import type { KubeObject, ResourceEvent, ResourceType } from '../../../src/kube-client/types.ts';
+import type { KubeClient, KubeObject, ResourceEvent } from '../../../src/kube-client/types.ts';
 import { watchResource } from '../../../src/kube-client/watch-resource.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
-
-const configMaps: ResourceType = {
-  apiVersion: 'v1',
-  kind: 'ConfigMap',
-  plural: 'configmaps',
-  namespaced: true,
-};
-
-function configMap(name: string, data: Record<string, string>): KubeObject {
-  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' }, data };
-}
-
-const ref = (name: string) => ({ resource: configMaps, name, namespace: 'default' });
+import { configMap, configMapRef, configMaps } from '../../support/core-objects.ts';
 
 describe('the client against a real API server', () => {
   let plane: TestControlPlane;
-  let client: ReturnType<typeof createKubeClient>;
+  let client: KubeClient;
 
   beforeAll(async () => {
     plane = await startControlPlane();
@@ -37,13 +25,13 @@ describe('the client against a real API server', () => {
     const created = await client.create<KubeObject>(configMap('crud', { a: '1' }));
     expect(created.metadata.uid).toBeTruthy();
     const patched = await client.patch<KubeObject>(
-      ref('crud'),
+      configMapRef('crud'),
       { data: { b: '2' } },
       { type: 'merge' },
     );
     expect(patched['data']).toEqual({ a: '1', b: '2' });
     await client.replace({ ...patched, data: { c: '3' } });
-    expect((await client.get(ref('crud')))?.['data']).toEqual({ c: '3' });
+    expect((await client.get(configMapRef('crud')))?.['data']).toEqual({ c: '3' });
     const list = await client.list(configMaps, {
       namespace: 'default',
       fieldSelector: 'metadata.name=crud',
@@ -52,15 +40,17 @@ describe('the client against a real API server', () => {
       ['v1', 'ConfigMap', 'crud'],
     ]);
     expect(list.resourceVersion).toMatch(/^\d+$/);
-    expect(await client.delete(ref('crud'))).toBe(true);
-    expect(await client.delete(ref('crud'))).toBe(false);
-    expect(await client.get(ref('crud'))).toBeUndefined();
+    expect(await client.delete(configMapRef('crud'))).toBe(true);
+    expect(await client.delete(configMapRef('crud'))).toBe(false);
+    expect(await client.get(configMapRef('crud'))).toBeUndefined();
   });
 
   it('refuses a delete whose precondition no longer holds', async () => {
     await client.create(configMap('precondition', {}));
     const uid = '00000000-0000-0000-0000-000000000000';
-    await expect(client.delete(ref('precondition'), undefined, { uid })).rejects.toMatchObject({
+    await expect(
+      client.delete(configMapRef('precondition'), undefined, { uid }),
+    ).rejects.toMatchObject({
       code: 409,
     });
   });
@@ -79,7 +69,7 @@ describe('the client against a real API server', () => {
     const first = await client.apply<KubeObject>(desired, options);
     const second = await client.apply<KubeObject>(desired, options);
     expect(second.metadata.resourceVersion).toBe(first.metadata.resourceVersion);
-    await client.patch(ref('applied'), { data: { theirs: '2' } }, { type: 'merge' });
+    await client.patch(configMapRef('applied'), { data: { theirs: '2' } }, { type: 'merge' });
     const third = await client.apply<KubeObject>(configMap('applied', { ours: '3' }), options);
     expect(third['data']).toEqual({ ours: '3', theirs: '2' });
     const other = { fieldManager: 'someone', force: false };
@@ -89,7 +79,10 @@ describe('the client against a real API server', () => {
     });
     const dry = await client.apply<KubeObject>(desired, { ...options, dryRun: true });
     expect(dry['data']).toEqual({ ours: '1', theirs: '2' });
-    expect((await client.get(ref('applied')))?.['data']).toEqual({ ours: '3', theirs: '2' });
+    expect((await client.get(configMapRef('applied')))?.['data']).toEqual({
+      ours: '3',
+      theirs: '2',
+    });
   });
 
   it('finds kinds by discovery and says which one is not served', async () => {
@@ -172,8 +165,8 @@ describe('the client against a real API server', () => {
       }
     })();
     await client.create(configMap('watched', {}));
-    await client.patch(ref('watched'), { data: { a: 'b' } }, { type: 'merge' });
-    await client.delete(ref('watched'));
+    await client.patch(configMapRef('watched'), { data: { a: 'b' } }, { type: 'merge' });
+    await client.delete(configMapRef('watched'));
     await watching;
     expect(seen).toEqual(['ADDED watched', 'MODIFIED watched', 'DELETED watched']);
   });
@@ -205,7 +198,7 @@ describe('the client against a real API server', () => {
     await waitFor(() => errors.length > 0, { subject: 'the lost connection', timeoutMs: 10_000 });
     await plane.startApiServer();
     await client.create(labelled('followed-2', {}));
-    await client.delete(ref('followed-1'));
+    await client.delete(configMapRef('followed-1'));
     await waitForNames(known, ['followed-2']);
     stop.abort();
     await following;

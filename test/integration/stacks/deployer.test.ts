@@ -5,9 +5,8 @@ import { waitFor } from '../../../src/base/time.ts';
 import type { KubeClient, KubeObject } from '../../../src/kube-client/types.ts';
 import type { ManifestStack } from '../../../src/stacks/types.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
+import { configMap, configMapRef, configMaps } from '../../support/core-objects.ts';
 import {
-  configMap,
-  configMapRef,
   type RunningDeployer,
   runDeployer,
   waitForObject,
@@ -73,9 +72,8 @@ describe('the deployer against a real API server', () => {
   });
 
   const inventories = async () => {
-    const { resource } = configMapRef('any');
     const options = { labelSelector: 'mini-k8s.io/stack-inventory' };
-    return (await client.list(resource, options)).items;
+    return (await client.list(configMaps, options)).items;
   };
   const start = (packaged: readonly ManifestStack[] = []) => {
     const deployer = runDeployer({ client, manifestsDir, packaged });

@@ -5,16 +5,13 @@ import { waitFor } from '../../../src/base/time.ts';
 import type { KubeClient, KubeObject } from '../../../src/kube-client/types.ts';
 import type { ManifestStack } from '../../../src/stacks/types.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
+import { configMap, configMapRef, configMaps } from '../../support/core-objects.ts';
 import {
-  configMap,
-  configMapRef,
   type RunningDeployer,
   runDeployer,
   waitForObject,
   writeManifest,
 } from '../../support/deployer.ts';
-
-const { resource: configMaps } = configMapRef('any');
 
 describe('the deployer among faults', () => {
   let plane: TestControlPlane;
