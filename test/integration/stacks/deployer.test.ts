@@ -1,17 +1,11 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { rm, writeFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
 import { waitFor } from '../../../src/base/time.ts';
-import type { KubeClient, KubeObject } from '../../../src/kube-client/types.ts';
+import type { KubeObject } from '../../../src/kube-client/types.ts';
 import type { ManifestStack } from '../../../src/stacks/types.ts';
-import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
-import { configMap, configMapRef, configMaps } from '../../support/core-objects.ts';
-import {
-  type RunningDeployer,
-  runDeployer,
-  waitForObject,
-  writeManifest,
-} from '../../support/deployer.ts';
+import { configMap, configMapRef } from '../../support/core-objects.ts';
+import { waitForObject, writeManifest } from '../../support/deployer.ts';
+import { dataOf, deployerRig } from './deployer-rig.ts';
 
 const widgetDefinition: KubeObject = {
   apiVersion: 'apiextensions.k8s.io/v1',
@@ -42,57 +36,20 @@ const widgets = {
 };
 
 describe('the deployer against a real API server', () => {
-  let plane: TestControlPlane;
-  let client: KubeClient;
-  let manifestsDir: string;
-  const started: RunningDeployer[] = [];
-
-  beforeAll(async () => {
-    plane = await startControlPlane();
-    client = plane.connect();
-  });
-  afterAll(async () => {
-    await plane?.stop();
-  });
-  beforeEach(async () => {
-    manifestsDir = path.join(await mkdtemp(path.join(plane.directory, 'm-')), 'manifests');
-    await mkdir(manifestsDir);
-  });
-  afterEach(async () => {
-    // Each test leaves an empty cluster: what a deployer without stacks removes by itself.
-    for (const deployer of started.splice(0)) await deployer.stop();
-    await rm(manifestsDir, { recursive: true, force: true });
-    await mkdir(manifestsDir);
-    const cleaner = runDeployer({ client, manifestsDir });
-    await waitFor(async () => (await inventories()).length === 0, {
-      subject: 'inventories to go',
-      timeoutMs: 20_000,
-    });
-    await cleaner.stop();
-  });
-
-  const inventories = async () => {
-    const options = { labelSelector: 'mini-k8s.io/stack-inventory' };
-    return (await client.list(configMaps, options)).items;
-  };
-  const start = (packaged: readonly ManifestStack[] = []) => {
-    const deployer = runDeployer({ client, manifestsDir, packaged });
-    started.push(deployer);
-    return deployer;
-  };
-  const file = (name: string) => path.join(manifestsDir, name);
+  const rig = deployerRig();
+  const { file, start, inventories } = rig;
 
   it('applies packaged stacks, labels them, and changes nothing the second time', async () => {
     const web: ManifestStack = { name: 'web', objects: [configMap('web', { a: '1' })] };
     const first = start([web]);
     await first.waitForState('web', 'Applied');
-    const before = await client.get(configMapRef('web'));
+    const before = await rig.client.get(configMapRef('web'));
     expect(before?.metadata.labels).toEqual({ 'mini-k8s.io/stack': 'web' });
     expect(first.events).toEqual([{ type: 'stack-applied', name: 'web', changed: 1, pruned: 0 }]);
     await first.stop();
     const second = start([web]);
     await second.waitForState('web', 'Applied');
-    const after = await client.get(configMapRef('web'));
+    const after = await rig.client.get(configMapRef('web'));
     expect(after?.metadata.resourceVersion).toBe(before?.metadata.resourceVersion);
     expect(second.events).toEqual([{ type: 'stack-applied', name: 'web', changed: 0, pruned: 0 }]);
   });
@@ -104,15 +61,15 @@ describe('the deployer against a real API server', () => {
       metadata: { labels: { theirs: 'yes', 'mini-k8s.io/stack': null } },
       data: { ours: 'edited', theirs: '2' },
     };
-    await client.patch(configMapRef('web'), edit, { type: 'merge' });
-    await waitForObject(client, configMapRef('web'), (object) => {
+    await rig.client.patch(configMapRef('web'), edit, { type: 'merge' });
+    await waitForObject(rig.client, configMapRef('web'), (object) => {
       return dataOf(object)['ours'] === '1';
     });
-    const repaired = await client.get(configMapRef('web'));
+    const repaired = await rig.client.get(configMapRef('web'));
     expect(repaired?.['data']).toEqual({ ours: '1', theirs: '2' });
     expect(repaired?.metadata.labels).toEqual({ theirs: 'yes', 'mini-k8s.io/stack': 'web' });
-    await client.delete(configMapRef('web'));
-    await waitForObject(client, configMapRef('web'), (object) => object !== undefined);
+    await rig.client.delete(configMapRef('web'));
+    await waitForObject(rig.client, configMapRef('web'), (object) => object !== undefined);
     const drift = { type: 'stack-drift-repaired', name: 'web', object: 'ConfigMap default/web' };
     await waitFor(() => deployer.events.filter(({ type }) => type === drift.type).length === 2, {
       subject: 'two repairs',
@@ -128,13 +85,13 @@ describe('the deployer against a real API server', () => {
     await first.waitForState('web', 'Applied');
     await first.stop();
     const second = start([{ name: 'web', objects: [configMap('one', {})] }]);
-    await waitForObject(client, configMapRef('two'), (object) => object === undefined);
+    await waitForObject(rig.client, configMapRef('two'), (object) => object === undefined);
     await second.waitForState('web', 'Applied');
     expect(second.events).toEqual([{ type: 'stack-applied', name: 'web', changed: 0, pruned: 1 }]);
     await second.stop();
     const third = start([]);
     await third.waitForState('web', 'absent');
-    await waitForObject(client, configMapRef('one'), (object) => object === undefined);
+    await waitForObject(rig.client, configMapRef('one'), (object) => object === undefined);
     expect(third.events).toEqual([{ type: 'stack-deleted', name: 'web' }]);
     expect(await inventories()).toEqual([]);
   });
@@ -144,11 +101,11 @@ describe('the deployer against a real API server', () => {
     await first.waitForState('web', 'Applied');
     await first.stop();
     const unlabel = { metadata: { labels: { 'mini-k8s.io/stack': null } } };
-    await client.patch(configMapRef('adopted'), unlabel, { type: 'merge' });
+    await rig.client.patch(configMapRef('adopted'), unlabel, { type: 'merge' });
     const second = start([]);
     await second.waitForState('web', 'absent');
-    expect(await client.get(configMapRef('adopted'))).toBeDefined();
-    await client.delete(configMapRef('adopted'));
+    expect(await rig.client.get(configMapRef('adopted'))).toBeDefined();
+    await rig.client.delete(configMapRef('adopted'));
   });
 
   it('applies a definition before its objects, whatever the order of the files', async () => {
@@ -163,26 +120,31 @@ describe('the deployer against a real API server', () => {
     const deployer = start();
     await deployer.waitForState('widgets', 'Applied');
     const ref = { resource: widgets, name: 'w', namespace: 'default' };
-    expect((await client.get(ref))?.['size']).toBe(1);
+    expect((await rig.client.get(ref))?.['size']).toBe(1);
     expect(deployer.events.filter(({ type }) => type === 'stack-failed')).toEqual([]);
     await rm(file('widgets'), { recursive: true });
     await deployer.waitForState('widgets', 'absent');
-    await waitFor(async () => (await client.discover('test.example/v1', 'Gadget')) === undefined, {
-      subject: 'the definition to go',
-      timeoutMs: 10_000,
-    });
+    await waitFor(
+      async () => (await rig.client.discover('test.example/v1', 'Gadget')) === undefined,
+      {
+        subject: 'the definition to go',
+        timeoutMs: 10_000,
+      },
+    );
   });
 
   it('waits for a kind that comes later with another stack', async () => {
     const widget = { apiVersion: 'test.example/v1', kind: 'Widget', metadata: { name: 'late' } };
     await writeManifest(file('objects/w.json'), [widget, configMap('beside', {})]);
     const deployer = start();
-    await waitForObject(client, configMapRef('beside'), (object) => object !== undefined);
+    await waitForObject(rig.client, configMapRef('beside'), (object) => object !== undefined);
     await writeManifest(file('definitions/d.json'), [widgetDefinition]);
     await deployer.waitForState('definitions', 'Applied');
     await deployer.waitForState('objects', 'Applied');
     const ref = { resource: widgets, name: 'late', namespace: 'default' };
-    expect((await client.get(ref))?.metadata.labels).toEqual({ 'mini-k8s.io/stack': 'objects' });
+    expect((await rig.client.get(ref))?.metadata.labels).toEqual({
+      'mini-k8s.io/stack': 'objects',
+    });
   });
 
   it('follows user manifests: new, changed, smaller, empty, gone', async () => {
@@ -191,14 +153,14 @@ describe('the deployer against a real API server', () => {
     await writeManifest(file('app/two.yaml'), [configMap('two', {})]);
     await deployer.waitForState('app', 'Applied');
     await writeManifest(file('app/one.yaml'), [configMap('one', { v: '2' })]);
-    await waitForObject(client, configMapRef('one'), (object) => {
+    await waitForObject(rig.client, configMapRef('one'), (object) => {
       return dataOf(object)['v'] === '2';
     });
     await rm(file('app/two.yaml'));
-    await waitForObject(client, configMapRef('two'), (object) => object === undefined);
-    expect(await client.get(configMapRef('one'))).toBeDefined();
+    await waitForObject(rig.client, configMapRef('two'), (object) => object === undefined);
+    expect(await rig.client.get(configMapRef('one'))).toBeDefined();
     await rm(file('app/one.yaml'));
-    await waitForObject(client, configMapRef('one'), (object) => object === undefined);
+    await waitForObject(rig.client, configMapRef('one'), (object) => object === undefined);
     expect(deployer.status('app')).toMatchObject({ state: 'Applied', objects: 0 });
     await rm(file('app'), { recursive: true });
     await deployer.waitForState('app', 'absent');
@@ -217,8 +179,8 @@ describe('the deployer against a real API server', () => {
     await deployer.waitForState('other', 'Applied');
     await deployer.waitForState('app', 'Failed');
     expect(deployer.status('app')?.message).toMatch(/^Cannot read app\.yaml: line 3: /);
-    await client.delete(configMapRef('app'));
-    await waitForObject(client, configMapRef('app'), (object) => object !== undefined);
+    await rig.client.delete(configMapRef('app'));
+    await waitForObject(rig.client, configMapRef('app'), (object) => object !== undefined);
     expect(deployer.events.filter(({ type }) => type === 'stack-failed')).toHaveLength(1);
     await writeManifest(file('app/app.yaml'), [configMap('app', { v: '3' })]);
     await deployer.waitForState('app', 'Applied');
@@ -233,20 +195,20 @@ describe('the deployer against a real API server', () => {
     const second = start([witness]);
     await second.waitForState('app', 'Failed');
     await passes();
-    expect(await client.get(configMapRef('app'))).toBeDefined();
+    expect(await rig.client.get(configMapRef('app'))).toBeDefined();
   });
 
   it('deletes nothing when the manifests directory itself is gone', async () => {
     await writeManifest(file('app/app.yaml'), [configMap('app', {})]);
     const first = start();
     await first.waitForState('app', 'Applied');
-    await rm(manifestsDir, { recursive: true });
+    await rm(rig.manifestsDir, { recursive: true });
     await first.waitForState('manifests', 'Failed');
     await first.stop();
     const second = start([witness]);
     await second.waitForState('manifests', 'Failed');
     await passes();
-    expect(await client.get(configMapRef('app'))).toBeDefined();
+    expect(await rig.client.get(configMapRef('app'))).toBeDefined();
     expect(
       [...first.events, ...second.events].filter(({ type }) => type === 'stack-deleted'),
     ).toEqual([]);
@@ -257,13 +219,9 @@ describe('the deployer against a real API server', () => {
   /** Two whole passes of a deployer with the stack `witness`: what it would delete by mistake would be gone by then. */
   async function passes(): Promise<void> {
     for (let count = 0; count < 2; count += 1) {
-      await waitForObject(client, configMapRef('witness'), (object) => object !== undefined);
-      await client.delete(configMapRef('witness'));
+      await waitForObject(rig.client, configMapRef('witness'), (object) => object !== undefined);
+      await rig.client.delete(configMapRef('witness'));
     }
-    await waitForObject(client, configMapRef('witness'), (object) => object !== undefined);
+    await waitForObject(rig.client, configMapRef('witness'), (object) => object !== undefined);
   }
 });
-
-function dataOf(object: KubeObject | undefined): Record<string, string> {
-  return (object?.['data'] ?? {}) as Record<string, string>;
-}

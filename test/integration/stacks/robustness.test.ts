@@ -1,57 +1,17 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
 import { waitFor } from '../../../src/base/time.ts';
 import type { KubeClient, KubeObject } from '../../../src/kube-client/types.ts';
 import type { ManifestStack } from '../../../src/stacks/types.ts';
-import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
 import { configMap, configMapRef, configMaps } from '../../support/core-objects.ts';
-import {
-  type RunningDeployer,
-  runDeployer,
-  waitForObject,
-  writeManifest,
-} from '../../support/deployer.ts';
+import { runDeployer, waitForObject, writeManifest } from '../../support/deployer.ts';
+import { dataOf, deployerRig } from './deployer-rig.ts';
 
 describe('the deployer among faults', () => {
-  let plane: TestControlPlane;
-  let client: KubeClient;
-  let manifestsDir: string;
-  const started: RunningDeployer[] = [];
-
-  beforeAll(async () => {
-    plane = await startControlPlane();
-    client = plane.connect();
-  });
-  afterAll(async () => {
-    await plane?.stop();
-  });
-  beforeEach(async () => {
-    manifestsDir = path.join(await mkdtemp(path.join(plane.directory, 'm-')), 'manifests');
-    await mkdir(manifestsDir);
-  });
-  afterEach(async () => {
-    for (const deployer of started.splice(0)) await deployer.stop();
-    await rm(manifestsDir, { recursive: true, force: true });
-    await mkdir(manifestsDir);
-    const cleaner = runDeployer({ client, manifestsDir });
-    await waitFor(async () => (await inventories()).length === 0, {
-      subject: 'inventories to go',
-      timeoutMs: 20_000,
-    });
-    await cleaner.stop();
-  });
-
-  const start = (packaged: readonly ManifestStack[] = []) => {
-    const deployer = runDeployer({ client, manifestsDir, packaged });
-    started.push(deployer);
-    return deployer;
-  };
-  const file = (name: string) => path.join(manifestsDir, name);
-  const inventories = async () =>
-    (await client.list(configMaps, { labelSelector: 'mini-k8s.io/stack-inventory' })).items;
+  const rig = deployerRig();
+  const { file, start, inventories } = rig;
   const stackObjects = async () =>
-    (await client.list(configMaps, { labelSelector: 'mini-k8s.io/stack' })).items
+    (await rig.client.list(configMaps, { labelSelector: 'mini-k8s.io/stack' })).items
       .map(({ metadata }) => metadata.name)
       .sort();
 
@@ -95,11 +55,16 @@ describe('the deployer among faults', () => {
       throw new Error('power cut');
     };
     const cutting: KubeClient = {
-      ...client,
-      apply: (object, applyOptions) => cut(() => client.apply(object, applyOptions)),
-      delete: (ref, signal, preconditions) => cut(() => client.delete(ref, signal, preconditions)),
+      ...rig.client,
+      apply: (object, applyOptions) => cut(() => rig.client.apply(object, applyOptions)),
+      delete: (ref, signal, preconditions) =>
+        cut(() => rig.client.delete(ref, signal, preconditions)),
     };
-    const deployer = runDeployer({ client: cutting, manifestsDir, packaged: [stack] });
+    const deployer = runDeployer({
+      client: cutting,
+      manifestsDir: rig.manifestsDir,
+      packaged: [stack],
+    });
     await waitFor(() => isCut || deployer.status('app')?.state === 'Applied', {
       subject: 'the cut or the end',
       timeoutMs: 10_000,
@@ -113,12 +78,12 @@ describe('the deployer among faults', () => {
   it('goes on by itself after the API server was away', async () => {
     const deployer = start([{ name: 'web', objects: [configMap('web', { a: '1' })] }]);
     await deployer.waitForState('web', 'Applied');
-    await client.patch(configMapRef('web'), { data: { a: 'edited' } }, { type: 'merge' });
-    await plane.stopApiServer();
+    await rig.client.patch(configMapRef('web'), { data: { a: 'edited' } }, { type: 'merge' });
+    await rig.plane.stopApiServer();
     await writeManifest(file('app/app.yaml'), [configMap('app', {})]);
-    await plane.startApiServer();
+    await rig.plane.startApiServer();
     await deployer.waitForState('app', 'Applied');
-    await waitForObject(client, configMapRef('web'), (object) => dataOf(object)['a'] === '1');
+    await waitForObject(rig.client, configMapRef('web'), (object) => dataOf(object)['a'] === '1');
     expect(deployer.events.filter(({ type }) => type === 'stack-failed')).toEqual([]);
   });
 
@@ -133,10 +98,10 @@ describe('the deployer among faults', () => {
     await deployer.waitForState('a', 'Failed');
     expect(deployer.status('a')?.message).toBe('ConfigMap default/shared belongs to stack b');
     expect(deployer.status('b')?.state).toBe('Applied');
-    expect(dataOf(await client.get(configMapRef('shared')))).toEqual({ from: 'b' });
+    expect(dataOf(await rig.client.get(configMapRef('shared')))).toEqual({ from: 'b' });
     await writeManifest(file('b/b.yaml'), [configMap('other', {})]);
     await deployer.waitForState('a', 'Applied');
-    const shared = await client.get<KubeObject>(configMapRef('shared'));
+    const shared = await rig.client.get<KubeObject>(configMapRef('shared'));
     expect(dataOf(shared)).toEqual({ from: 'a' });
     expect(shared?.metadata.labels?.['mini-k8s.io/stack']).toBe('a');
   });
@@ -145,12 +110,12 @@ describe('the deployer among faults', () => {
     const deployer = start();
     await writeManifest(file('old/x.yaml'), [configMap('moved', {})]);
     await deployer.waitForState('old', 'Applied');
-    const uid = (await client.get(configMapRef('moved')))?.metadata.uid;
+    const uid = (await rig.client.get(configMapRef('moved')))?.metadata.uid;
     await writeManifest(file('new/x.yaml'), [configMap('moved', {})]);
     await rm(file('old'), { recursive: true });
     await deployer.waitForState('old', 'absent');
     await deployer.waitForState('new', 'Applied');
-    expect((await client.get(configMapRef('moved')))?.metadata.uid).toBe(uid);
+    expect((await rig.client.get(configMapRef('moved')))?.metadata.uid).toBe(uid);
   });
 
   it('names what is wrong with a stack, once, and applies the rest of it', async () => {
@@ -171,7 +136,7 @@ describe('the deployer among faults', () => {
     expect(deployer.status('No_Name')?.message).toContain('"No_Name" is no valid stack name');
     expect(deployer.status('loose.yaml')?.message).toContain('a stack is a directory');
     expect(deployer.status('link')?.message).toContain('links out of');
-    await waitForObject(client, configMapRef('fine'), (object) => object !== undefined);
+    await waitForObject(rig.client, configMapRef('fine'), (object) => object !== undefined);
     await waitFor(
       () => deployer.events.some((event) => event.type === 'stack-failed' && event.name === 'web'),
       { subject: 'the name clash to be told', timeoutMs: 10_000 },
@@ -193,13 +158,9 @@ describe('the deployer among faults', () => {
     );
     const deployer = start();
     await deployer.waitForState('app', 'Applied');
-    expect(await client.get(configMapRef('bare'))).toBeDefined();
-    const resource = await client.discover('scheduling.k8s.io/v1', 'PriorityClass');
+    expect(await rig.client.get(configMapRef('bare'))).toBeDefined();
+    const resource = await rig.client.discover('scheduling.k8s.io/v1', 'PriorityClass');
     if (resource === undefined) throw new Error('PriorityClass is not served');
-    expect(await client.get({ resource, name: 'test-class' })).toBeDefined();
+    expect(await rig.client.get({ resource, name: 'test-class' })).toBeDefined();
   });
 });
-
-function dataOf(object: KubeObject | undefined): Record<string, string> {
-  return (object?.['data'] ?? {}) as Record<string, string>;
-}
