@@ -1,8 +1,5 @@
 // scripts/bench: what a start, an idle cluster and the command itself cost. See usage.txt and docs/benchmarks.md.
-import { mkdir, writeFile } from 'node:fs/promises';
-import { availableParallelism, loadavg, totalmem } from 'node:os';
 import path from 'node:path';
-import { UserError } from '../../src/base/errors.ts';
 import { defaultDataDir } from '../../src/config/paths.ts';
 import type { TestNode } from '../support/node/types.ts';
 import { createBenchNode, planVariants, prepareFirstStart, type Variant } from './bench-node.ts';
@@ -14,27 +11,18 @@ import type { VariantResult } from './metrics.ts';
 import { type BenchOptions, parseBenchOptions } from './options.ts';
 import { renderDetails } from './render-details.ts';
 import { missedTargets, renderTable } from './render-table.ts';
+import { runBench, saveResults } from './run-bench.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const USAGE_ERROR = 2;
 
-process.exitCode = await main();
-
-async function main(): Promise<number> {
-  let options: BenchOptions;
-  try {
-    options = parseBenchOptions(process.argv.slice(2), ROOT);
-  } catch (error) {
-    return explain(error, USAGE_ERROR);
-  }
-  try {
+process.exitCode = await runBench(
+  (args) => parseBenchOptions(args, ROOT),
+  async (options) => {
     const results = await measureAll(options);
     await save(options, results);
     return 0;
-  } catch (error) {
-    return explain(error, 1);
-  }
-}
+  },
+);
 
 async function measureAll(options: BenchOptions): Promise<readonly VariantResult[]> {
   const variants = planVariants(options);
@@ -129,30 +117,13 @@ function describeStart({ milestones }: Pick<StartResult, 'milestones'>): string 
 }
 
 async function save(options: BenchOptions, results: readonly VariantResult[]): Promise<void> {
-  const machine = {
-    cores: availableParallelism(),
-    memoryBytes: totalmem(),
-    // What else ran shows here: on a busy machine only CPU time and memory mean something.
-    loadAverage: loadavg(),
-  };
-  await mkdir(path.dirname(options.output), { recursive: true });
   const { output, ...asked } = options;
-  const document = { finishedAt: new Date().toISOString(), machine, options: asked, results };
-  await writeFile(output, `${JSON.stringify(document, null, 2)}\n`);
-  const load = machine.loadAverage.map((value) => value.toFixed(1)).join(' ');
+  const machine = await saveResults(output, { options: asked, results });
   say(`\n${renderTable(results)}\n\n${results.map(renderDetails).join('\n\n')}\n`);
-  const memory = Math.round(machine.memoryBytes / 1024 ** 3);
-  say(`Machine: ${machine.cores} cores, ${memory} GiB; load average ${load}.`);
+  say(machine);
   const missed = results[0] === undefined ? [] : missedTargets(results[0]);
   if (missed.length > 0) say(`Above target: ${missed.join('; ')}.`);
   say(`Every number: ${output}`);
-}
-
-function explain(error: unknown, exitCode: number): number {
-  if (!(error instanceof UserError)) throw error;
-  console.error(error.message);
-  if (error.fix !== undefined) console.error(`fix: ${error.fix}`);
-  return exitCode;
 }
 
 function say(line: string): void {

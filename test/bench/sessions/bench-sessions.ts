@@ -1,11 +1,9 @@
 // scripts/bench-sessions: what many agents cost a controller, and how they come back. See usage.txt, docs/benchmarks.md.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, loadavg } from 'node:os';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { V8_FLAGS } from '../../../scripts/build/executable.ts';
-import { UserError } from '../../../src/base/errors.ts';
 import { sleep } from '../../../src/base/time.ts';
 import { createTestCluster } from '../../integration/tunnel/node-certificates.ts';
 import {
@@ -14,6 +12,7 @@ import {
   spawnController,
 } from '../../integration/tunnel/processes.ts';
 import { anonymousBytes, cpuSeconds } from '../proc.ts';
+import { runBench, saveResults } from '../run-bench.ts';
 import { dialAtOnce } from './dials.ts';
 import { parseSessionBenchOptions, type SessionBenchOptions } from './options.ts';
 import { type Rush, watchRush } from './rush.ts';
@@ -21,7 +20,6 @@ import { renderSessionTable, type SessionResults } from './session-table.ts';
 import type { Swarm } from './swarm.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
-const USAGE_ERROR = 2;
 /** Between SIGKILL and the new start; with it, the controller is away for less than 5 s. */
 const downMs = 4_000;
 /** A site of so many agents has one address. */
@@ -40,21 +38,13 @@ const endAll = () => {
 process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(143));
 process.once('exit', endAll);
 try {
-  process.exitCode = await main();
+  process.exitCode = await runBench((args) => parseSessionBenchOptions(args, ROOT), measureAll);
 } finally {
   endAll();
   await rm(directory, { recursive: true, force: true });
 }
 
-async function main(): Promise<number> {
-  let options: SessionBenchOptions;
-  try {
-    options = parseSessionBenchOptions(process.argv.slice(2), ROOT);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    console.error(`${error.message}\nfix: ${error.fix}`);
-    return USAGE_ERROR;
-  }
+async function measureAll(options: SessionBenchOptions): Promise<number> {
   const large = await measureIdle(options);
   const small = await measureRestart(options);
   await save(options, { agents: options.agents, downMs, ...large, ...small });
@@ -161,12 +151,8 @@ async function settledMemory(controller: ControllerProcess): Promise<number> {
 }
 
 async function save(options: SessionBenchOptions, results: SessionResults): Promise<void> {
-  const machine = { cores: availableParallelism(), loadAverage: loadavg() };
-  await mkdir(path.dirname(options.output), { recursive: true });
-  const document = { finishedAt: new Date().toISOString(), machine, results };
-  await writeFile(options.output, `${JSON.stringify(document, null, 2)}\n`);
+  const machine = await saveResults(options.output, { results });
   console.log(`\n${renderSessionTable(results)}\n`);
-  const load = machine.loadAverage.map((value) => value.toFixed(1)).join(' ');
-  console.log(`Machine: ${machine.cores} cores; load average ${load}.`);
+  console.log(machine);
   console.log(`Every number: ${options.output}`);
 }

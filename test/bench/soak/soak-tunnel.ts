@@ -1,7 +1,8 @@
 // scripts/soak-tunnel: failure case 22 of the tunnel. See usage.txt and docs/benchmarks.md.
 import { randomInt } from 'node:crypto';
-import { errorMessage, UserError } from '../../../src/base/errors.ts';
+import { errorMessage } from '../../../src/base/errors.ts';
 import { alignColumns } from '../../../src/cli/table.ts';
+import { runBench } from '../run-bench.ts';
 import { type ChurnTotals, churn } from './churn.ts';
 import { type SoakCluster, startSoakCluster } from './cluster.ts';
 import { createDisturbances, type Disturbances } from './disturbances.ts';
@@ -10,21 +11,15 @@ import { createRandom } from './random.ts';
 import { sampleMemory, settle, type Watched, watchProcesses } from './remains.ts';
 import { isLevel, slopePerMinute } from './slope.ts';
 
-const USAGE_ERROR = 2;
 const roundMs = 20_000;
 const mib = 1024 * 1024;
 
-process.exitCode = await main();
+process.exitCode = await runBench(
+  (args) => parseSoakOptions(args, () => randomInt(2 ** 32)),
+  soakCluster,
+);
 
-async function main(): Promise<number> {
-  let options: SoakOptions;
-  try {
-    options = parseSoakOptions(process.argv.slice(2), () => randomInt(2 ** 32));
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    console.error(`${error.message}\nfix: ${error.fix}`);
-    return USAGE_ERROR;
-  }
+async function soakCluster(options: SoakOptions): Promise<number> {
   console.log(`Churning for ${options.minutes} minutes; --seed ${options.seed}`);
   const cluster = await startSoakCluster();
   // The processes end with this one.

@@ -1,8 +1,8 @@
 // scripts/bench-tunnel: our tunnel and Konnectivity's, side by side. See usage.txt and docs/benchmarks.md.
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { UserError } from '../../../src/base/errors.ts';
+import { runBench, saveResults } from '../run-bench.ts';
 import { writeCertificates } from './certificates.ts';
 import { type Forked, forkListener } from './forked.ts';
 import { buildKonnectivity } from './konnectivity.ts';
@@ -16,27 +16,11 @@ import { runMeasurement } from './run-measurement.ts';
 import { type Rig, type Side, startRig } from './side.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
-const USAGE_ERROR = 2;
 const MIB = 1024 ** 2;
 
-process.exitCode = await main();
+process.exitCode = await runBench((args) => parseBenchTunnelOptions(args, ROOT), measureAll);
 
-async function main(): Promise<number> {
-  let options: BenchTunnelOptions;
-  try {
-    options = parseBenchTunnelOptions(process.argv.slice(2), ROOT);
-  } catch (error) {
-    return explain(error, USAGE_ERROR);
-  }
-  try {
-    await measureAll(options);
-    return 0;
-  } catch (error) {
-    return explain(error, 1);
-  }
-}
-
-async function measureAll(options: BenchTunnelOptions): Promise<void> {
+async function measureAll(options: BenchTunnelOptions): Promise<number> {
   const directory = await mkdtemp(path.join(tmpdir(), 'mini-k8s-bench-'));
   const run: Run = { options, directory, results: new Map(), rigs: new Map() };
   // An interrupted run leaves nothing behind either; helpers end with this process.
@@ -57,6 +41,7 @@ async function measureAll(options: BenchTunnelOptions): Promise<void> {
       for (const side of sides) recordMemory(run, side);
     }
     await save(run, line);
+    return 0;
   } finally {
     await target.stop();
     await cleanUp(run);
@@ -128,24 +113,17 @@ function record({ results }: Run, side: Side, id: string, sample: Sample): void 
 
 async function save({ options, results }: Run, line: Line | undefined): Promise<void> {
   const [ours, theirs] = ['mini-k8s', 'Konnectivity'].map((name) => results.get(name) ?? new Map());
-  const machine = { cores: availableParallelism(), loadAverage: loadavg() };
   const samples = Object.fromEntries(
     [...results].map(([side, byMetric]) => [side, Object.fromEntries(byMetric)]),
   );
-  const document = {
-    finishedAt: new Date().toISOString(),
-    ...{ machine, rounds: options.rounds, line, samples },
-  };
-  await mkdir(path.dirname(options.output), { recursive: true });
-  await writeFile(options.output, `${JSON.stringify(document, null, 2)}\n`);
+  const machine = await saveResults(options.output, { rounds: options.rounds, line, samples });
   if (ours === undefined || theirs === undefined) return;
   say(`\n${renderTable(ours, theirs)}\n`);
   if (line !== undefined) {
     const [down, up] = [line.down, line.up].map((value) => value.toFixed(0));
     say(`The long line without a tunnel: ${down} MB/s down, ${up} MB/s up.`);
   }
-  const load = machine.loadAverage.map((value) => value.toFixed(1)).join(' ');
-  say(`Machine: ${machine.cores} cores; load average ${load}.`);
+  say(machine);
   const missed = missedTargets(ours, theirs);
   if (missed.length > 0) say(`Missed: ${missed.join('; ')}.`);
   say(`Every number: ${options.output}`);
@@ -162,13 +140,6 @@ function rigKey(side: Side, rttMs: number): string {
 
 function renderSample(sample: Sample): string {
   return typeof sample === 'number' ? sample.toFixed(2) : sample.problem;
-}
-
-function explain(error: unknown, exitCode: number): number {
-  if (!(error instanceof UserError)) throw error;
-  console.error(error.message);
-  if (error.fix !== undefined) console.error(`fix: ${error.fix}`);
-  return exitCode;
 }
 
 function say(line: string): void {
