@@ -1,6 +1,7 @@
 import { sleep } from '../base/time.ts';
 import { KubeApiError, KubeConnectionError } from '../kube-client/errors.ts';
-import type { KubeClient, KubeObject } from '../kube-client/types.ts';
+import type { KubeClient, KubeObject, ObjectRef } from '../kube-client/types.ts';
+import { hasSameContent } from './content.ts';
 import { appliedAt } from './observe.ts';
 import { isDefinition } from './order.ts';
 import type { LiveView, StackPlan } from './plan.ts';
@@ -58,13 +59,18 @@ async function applyObject(
 ): Promise<'changed' | 'same' | KubeApiError> {
   try {
     const body = JSON.parse(object.body) as KubeObject;
+    const before = live.objects.get(object.key);
+    const mayBeRepair = before !== undefined && applied.has(object.key);
+    const content = mayBeRepair ? await readObject(client, object.ref, signal) : undefined;
     const result = await client.apply<KubeObject>(body, { fieldManager, force: true, signal });
     const { uid = '', resourceVersion = '' } = result.metadata;
     applied.set(object.key, { body: object.body, uid, resourceVersion });
-    const before = live.objects.get(object.key);
     const isSame =
       before?.uid === uid &&
-      (before.resourceVersion === resourceVersion || before.appliedAt === appliedAt(result));
+      (before.resourceVersion === resourceVersion ||
+        before.appliedAt === appliedAt(result) ||
+        // Where the server completes what we wrote, an apply after another manager's is a write of nothing.
+        (content !== undefined && hasSameContent(content, result)));
     return isSame ? 'same' : 'changed';
   } catch (error) {
     applied.delete(object.key);
@@ -82,16 +88,33 @@ export async function pruneObjects(
   let pruned = 0;
   for (const { ref, uid } of prune) {
     try {
-      const { apiVersion, kind, name, namespace } = ref;
-      const resource = await client.discover(apiVersion, kind, signal);
-      if (resource === undefined) continue;
-      const target = { resource, name, ...(namespace === undefined ? {} : { namespace }) };
+      const target = await findTarget(client, ref, signal);
+      if (target === undefined) continue;
       if (await client.delete(target, signal, { uid })) pruned += 1;
     } catch (error) {
       failures.push({ ref, error: refusalOf(error) });
     }
   }
   return { pruned, failures };
+}
+
+async function readObject(
+  client: KubeClient,
+  ref: StackRef,
+  signal: AbortSignal,
+): Promise<KubeObject | undefined> {
+  const target = await findTarget(client, ref, signal);
+  return target === undefined ? undefined : await client.get(target, signal);
+}
+
+async function findTarget(
+  client: KubeClient,
+  { apiVersion, kind, name, namespace }: StackRef,
+  signal: AbortSignal,
+): Promise<ObjectRef | undefined> {
+  const resource = await client.discover(apiVersion, kind, signal);
+  if (resource === undefined) return undefined;
+  return { resource, name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
 /** @throws whatever concerns the connection and not the object. */

@@ -3,10 +3,11 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { waitFor } from '../../../src/base/time.ts';
 import type { KubeClient, KubeObject } from '../../../src/kube-client/types.ts';
+import type { DeployerTiming } from '../../../src/stacks/timing.ts';
 import type { ManifestStack } from '../../../src/stacks/types.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
 import { configMaps } from '../../support/core-objects.ts';
-import { type RunningDeployer, runDeployer } from '../../support/deployer.ts';
+import { type RunningDeployer, runDeployer, shortTiming } from '../../support/deployer.ts';
 
 /** A control plane for the tests of one file; each begins with an empty cluster and an empty manifests directory. */
 export function deployerRig() {
@@ -50,8 +51,11 @@ export function deployerRig() {
     /** A path in the manifests directory. */
     file: (name: string) => path.join(manifestsDir, name),
     /** A deployer that ends with the test. */
-    start: (packaged: readonly ManifestStack[] = []) => {
-      const deployer = runDeployer({ client, manifestsDir, packaged });
+    start: (packaged: readonly ManifestStack[] = [], timing: Partial<DeployerTiming> = {}) => {
+      const deployer = runDeployer({
+        ...{ client, manifestsDir, packaged },
+        timing: { ...shortTiming, ...timing },
+      });
       started.push(deployer);
       return deployer;
     },

@@ -79,6 +79,30 @@ describe('the deployer against a real API server', () => {
     expect(deployer.events.slice(1)).toEqual([drift, drift]);
   });
 
+  it('calls it no repair when somebody else applied something of their own', async () => {
+    // The constraints are one value, and the server completes it: as they are here, they never are what it has.
+    const rule = { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'] };
+    const policy = {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name: 'test-policy' },
+      spec: {
+        matchConstraints: { resourceRules: [{ ...rule, resources: ['nodes'] }] },
+        validations: [{ expression: 'true' }],
+      },
+    };
+    // The server counts in seconds: time for another one between our applies.
+    const deployer = start([{ name: 'policy', objects: [policy] }, witness], { driftMs: 3_000 });
+    await deployer.waitForState('witness', 'Applied');
+    const { spec: _, ...named } = policy;
+    const theirs = { ...named, metadata: { ...named.metadata, annotations: { theirs: 'yes' } } };
+    await rig.client.apply(theirs, { fieldManager: 'somebody-else', force: false });
+    await rig.client.delete(configMapRef('witness'));
+    await waitForObject(rig.client, configMapRef('witness'), (object) => object !== undefined);
+    const repairs = deployer.events.filter(({ type }) => type === 'stack-drift-repaired');
+    expect(repairs).toMatchObject([{ object: 'ConfigMap default/witness' }]);
+  });
+
   it('prunes what left a packaged stack, and a stack that is no longer packaged', async () => {
     const both = { name: 'web', objects: [configMap('one', {}), configMap('two', {})] };
     const first = start([both]);
