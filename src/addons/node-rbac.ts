@@ -92,8 +92,14 @@ function admissionPolicy(name: string, rule: NodeRule): KubeObject {
     spec: {
       failurePolicy: 'Fail',
       ...(paramKind === undefined ? {} : { paramKind }),
+      // One value, with what the server would fill in: otherwise each apply is a write.
       matchConstraints: {
-        resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations, resources: ['nodes'] }],
+        matchPolicy: 'Equivalent',
+        namespaceSelector: {},
+        objectSelector: {},
+        resourceRules: [
+          { apiGroups: [''], apiVersions: ['v1'], operations, resources: ['nodes'], scope: '*' },
+        ],
       },
       matchConditions: [
         {

@@ -1,9 +1,11 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { nodeRbac } from '../../../src/addons/node-rbac.ts';
+import type { AddonContext } from '../../../src/addons/types.ts';
 import { waitFor } from '../../../src/base/time.ts';
 import type { KubeObject } from '../../../src/kube-client/types.ts';
 import type { ManifestStack } from '../../../src/stacks/types.ts';
-import { configMap, configMapRef } from '../../support/core-objects.ts';
+import { configMap, configMapRef, configMaps } from '../../support/core-objects.ts';
 import { waitForObject, writeManifest } from '../../support/deployer.ts';
 import { dataOf, deployerRig } from './deployer-rig.ts';
 
@@ -101,6 +103,33 @@ describe('the deployer against a real API server', () => {
     await waitForObject(rig.client, configMapRef('witness'), (object) => object !== undefined);
     const repairs = deployer.events.filter(({ type }) => type === 'stack-drift-repaired');
     expect(repairs).toMatchObject([{ object: 'ConfigMap default/witness' }]);
+  });
+
+  it('writes nothing to the policies about nodes when somebody else applied something', async () => {
+    const stack = nodeRbac.planStack({} as AddonContext);
+    const deployer = start([stack, witness], { driftMs: 3_000 });
+    await deployer.waitForState('witness', 'Applied');
+    const kind = 'ValidatingAdmissionPolicy';
+    const versions = new Map<string, string | undefined>();
+    for (const policy of stack.objects.filter((object) => object.kind === kind)) {
+      const { apiVersion, metadata } = policy;
+      const theirs = {
+        apiVersion,
+        kind,
+        metadata: { ...metadata, annotations: { theirs: 'yes' } },
+      };
+      const options = { fieldManager: 'somebody-else', force: false };
+      const applied = await rig.client.apply(theirs, options);
+      versions.set(metadata.name, applied.metadata.resourceVersion);
+    }
+    expect(versions.size).toBe(2);
+    await rig.client.delete(configMapRef('witness'));
+    await waitForObject(rig.client, configMapRef('witness'), (object) => object !== undefined);
+    const resource = await rig.client.discover('admissionregistration.k8s.io/v1', kind);
+    const { items } = await rig.client.list(resource ?? configMaps);
+    expect(new Map(items.map(({ metadata }) => [metadata.name, metadata.resourceVersion]))).toEqual(
+      versions,
+    );
   });
 
   it('prunes what left a packaged stack, and a stack that is no longer packaged', async () => {
