@@ -4,6 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { V8_FLAGS } from '../../../scripts/build/executable.ts';
 import { importBundle } from '../../../src/artifacts/bundle.ts';
 import { writeBundleArchive } from '../../../src/artifacts/layout-tar.ts';
 import { verifyStore } from '../../../src/artifacts/store.ts';
@@ -64,8 +65,7 @@ describe.each(['directory', 'tar.zst'])('300 MB in a %s', (form) => {
     const source = await packed(form, bundle.directory, folder);
     const store = await emptyStore(folder);
 
-    const flags = ['--optimize-for-size', '--max-semi-space-size=1'];
-    const args = [...flags, program, source, store.directory, bundle.indexSha256];
+    const args = [...V8_FLAGS, program, source, store.directory, bundle.indexSha256];
     const { stdout } = await run(process.execPath, args);
     const { beforeKb, peakKb } = JSON.parse(stdout) as { beforeKb: number; peakKb: number };
     expect(beforeKb).toBeGreaterThan(1000);

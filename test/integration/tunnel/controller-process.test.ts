@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
+import { V8_FLAGS } from '../../../scripts/build/executable.ts';
 import { waitFor } from '../../../src/base/time.ts';
 import { dialAtOnce } from '../../bench/sessions/dials.ts';
 import { watchRush } from '../../bench/sessions/rush.ts';
@@ -156,8 +157,10 @@ it('case 16: 1000 dials at once are answered by a process that has carried nothi
 
 it('case 20: a thousand agents of one process are served, and cost little', async () => {
   const agents = 1000;
-  const nodeOptions = ['--expose-gc', '--optimize-for-size', '--max-semi-space-size=1'];
-  const controller = await start({ directory: await controllerDirectory() }, { nodeOptions });
+  const controller = await start(
+    { directory: await controllerDirectory() },
+    { nodeOptions: V8_FLAGS },
+  );
   const { heapBytes: before } = await controller.ask('collect');
   await startSwarm(controller.port, agents);
   await watchRush(controller, agents, performance.now());
