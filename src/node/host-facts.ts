@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, statfs, writeFile } from 'node:fs/promises';
+import { readFile, statfs, writeFile } from 'node:fs/promises';
 import os from 'node:os';
-import path from 'node:path';
 import { promisify } from 'node:util';
 import { errorCode, UserError } from '../base/errors.ts';
 import { readTextIfExists } from '../base/files.ts';
 import { parseIpv4, renderIpv4 } from '../base/ip.ts';
+import { isLoopback, parseNameservers } from '../base/nameservers.ts';
 import type { HostAddress, HostFacts } from '../config/host-facts.ts';
 import { orderAddresses } from '../config/node-address.ts';
 import { probeNegativeOomScore } from './oom-probe.ts';
@@ -149,7 +149,6 @@ async function findResolvConf(): Promise<HostFacts['resolvConf']> {
 export function chooseResolvConf(
   files: readonly HostFacts['resolvConf'][],
 ): HostFacts['resolvConf'] {
-  const isLoopback = (address: string) => address.startsWith('127.') || address === '::1';
   const usable = files.filter(({ nameservers }) => nameservers.length > 0);
   return (
     usable.find(({ nameservers }) => !nameservers.some(isLoopback)) ??
@@ -158,10 +157,6 @@ export function chooseResolvConf(
       nameservers: [],
     }
   );
-}
-
-export function parseNameservers(text: string): string[] {
-  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1] ?? '');
 }
 
 async function findUser(name: string): Promise<{ uid: number; gid: number } | undefined> {
@@ -197,10 +192,4 @@ async function canWriteConntrackMax(): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** Whether a directory can be made and written: a read-only or full disk is found before anything starts. */
-export async function probeWritable(directory: string): Promise<void> {
-  const probe = await mkdtemp(path.join(directory, '.probe-'));
-  await rm(probe, { recursive: true });
 }

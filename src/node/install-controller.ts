@@ -1,7 +1,7 @@
 import { fallbackEtcdId } from '../components/etcd.ts';
 import { pathsFor } from '../config/paths.ts';
 import { type InstallableNode, type InstallOptions, installNode } from './install.ts';
-import { checkServiceTools, requireNoMembership } from './preflight.ts';
+import { checkMachine, requireNoMembership } from './preflight.ts';
 import { prepareController } from './prepare.ts';
 import { type ControllerOptions, provideController } from './start.ts';
 
@@ -28,9 +28,9 @@ function installableController(options: ControllerInstallOptions): InstallableNo
     ],
     // The number that owns etcd's data where there is no such user: a cluster from before keeps its data.
     user: { name: 'etcd', id: fallbackEtcdId },
-    check: async () => {
+    check: async (signal) => {
       await requireNoMembership(paths);
-      checkServiceTools(await prepareController(options));
+      await checkMachine(await prepareController(options), 'before', signal);
     },
     provide: (signal) => provideController(options, signal),
   };

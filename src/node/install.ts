@@ -26,7 +26,7 @@ export interface InstallableNode {
   /** Who owns data of it; made where the machine has none of that name and number. */
   readonly user?: SystemUser;
   /** Finds whatever is wrong with what was asked for, and changes nothing. */
-  check(): Promise<void>;
+  check(signal: AbortSignal): Promise<void>;
   /** Brings what the node needs to start by itself. The machine must be free: nothing of ours runs. */
   provide(signal: AbortSignal): Promise<void>;
 }
@@ -68,7 +68,7 @@ export async function installNode(
     say(`Nothing to change: the ${node.command} is installed${isRunning ? ' and running' : ''}.`);
     return;
   }
-  await node.check();
+  await node.check(signal);
   for (const line of changes.flatMap(describeChange)) say(line);
   const work = { node, plan, changes, control, options, record };
   await (isRunning ? changeRunning(work, signal) : installStopped(work, signal));

@@ -9,11 +9,9 @@ import { type StoredMembership, writeMembership } from './membership.ts';
 import { checkOwnSettings } from './own-settings.ts';
 import {
   checkDataDirectory,
-  checkFreePorts,
-  checkServiceTools,
+  checkMachine,
   requireNoControlPlane,
   requireRoot,
-  workerPortUses,
 } from './preflight.ts';
 import type { PreparedNode } from './prepare.ts';
 import { inspectWorker, prepareWorker, type WorkerSettings } from './prepare-worker.ts';
@@ -99,8 +97,8 @@ async function withPreparedWorker(
     await requireNoControlPlane(machine.paths);
     const prepare = async (stored: StoredMembership) => {
       const node = await prepareWorker(machine, stored, options);
-      checkServiceTools(node);
-      await checkFreePorts(workerPortUses(node.config));
+      await checkMachine(node, 'before', signal);
+      await checkMachine(node, 'locked', signal);
       return node;
     };
     const check = async (stored: StoredMembership) => void (await prepare(stored));

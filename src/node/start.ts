@@ -9,14 +9,7 @@ import type { NodeEvent } from './events.ts';
 import { takeLock } from './lock.ts';
 import { logNodeEvent } from './log-node-event.ts';
 import { createServiceNotifier } from './notify-service.ts';
-import {
-  checkDataDirectory,
-  checkFreePorts,
-  checkServiceTools,
-  portUses,
-  requireNoMembership,
-  requireRoot,
-} from './preflight.ts';
+import { checkDataDirectory, checkMachine, requireNoMembership, requireRoot } from './preflight.ts';
 import { prepareController } from './prepare.ts';
 import { ensureDirectories, realiseComponents, realisePlan } from './realise.ts';
 import { restorePodNetwork } from './reconcilers.ts';
@@ -86,11 +79,11 @@ async function startController(options: ControllerOptions, signal: AbortSignal):
   requireRoot('start the controller');
   await awaitNetwork(pathsFor(options), options, signal);
   const node = await prepareController(options);
-  checkServiceTools(node);
   await checkDataDirectory(node.paths);
+  await checkMachine(node, 'before', signal);
   await runUnderLock(node.paths, { ...options, command: 'controller' }, signal, async () => {
     await requireNoMembership(node.paths);
-    await checkFreePorts(portUses(node.config, options.runsWorkloads));
+    await checkMachine(node, 'locked', signal);
     await realisePlan(node.plan, { ...options, ...node, signal });
     await restorePodNetwork(node.plan);
     await superviseController(node, { ...options, started }, signal);
@@ -106,10 +99,10 @@ export async function provideController(
   signal: AbortSignal,
 ): Promise<void> {
   const node = await prepareController(options);
-  checkServiceTools(node);
   await checkDataDirectory(node.paths);
+  await checkMachine(node, 'before', signal);
   await runUnderLock(node.paths, { ...options, command: 'install' }, signal, async () => {
-    await checkFreePorts(portUses(node.config, options.runsWorkloads));
+    await checkMachine(node, 'locked', signal);
     await realiseComponents(node.plan, { ...options, ...node, signal });
   });
 }

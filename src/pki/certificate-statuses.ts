@@ -3,9 +3,20 @@ import type { Clock } from '../base/time.ts';
 import { commonNameOf, readCertificates } from './certificate-reader.ts';
 import { renewalTimeMs } from './issue-reason.ts';
 import { readPkiFile } from './pki-files.ts';
-import type { CertificateStatus, PkiPlan, ReadableCertificateStatus } from './types.ts';
+import type {
+  AuthoritySpec,
+  CertificateSpec,
+  CertificateStatus,
+  ReadableCertificateStatus,
+} from './types.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;
+
+/** The part of a `PkiPlan` that says where certificates lie. */
+export interface CertificateFiles {
+  readonly authorities: readonly Pick<AuthoritySpec, 'name' | 'certFile'>[];
+  readonly certificates: readonly Pick<CertificateSpec, 'name' | 'certFile'>[];
+}
 
 /**
  * What is on the disk of every authority and leaf of the plan, authorities first, in the plan's order.
@@ -13,7 +24,7 @@ const dayMs = 24 * 60 * 60 * 1000;
  * @throws UserError when a file cannot be read (EACCES, a broken disk).
  */
 export async function certificateStatuses(
-  plan: PkiPlan,
+  plan: CertificateFiles,
   clock: Clock,
 ): Promise<CertificateStatus[]> {
   const statuses: CertificateStatus[] = [];

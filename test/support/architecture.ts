@@ -31,6 +31,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'kube-client': ABOVE_BASE,
   host: ABOVE_BASE,
   install: ABOVE_BASE,
+  doctor: { imports: ['base', 'config', 'artifacts', 'pki', 'host', 'install'] },
   tunnel: { ...ABOVE_BASE, types: ['supervisor'] },
   stacks: ON_THE_API,
   'api-endpoint': ON_THE_API,
@@ -42,7 +43,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   node: {
     imports: [
       ...['base', 'config', ...ENGINES, 'api-endpoint', 'join'],
-      ...['reconcilers', 'gateway', 'components', 'addons', 'install'],
+      ...['reconcilers', 'gateway', 'components', 'addons', 'install', 'doctor'],
     ],
   },
   cli: { imports: ['base', 'config', 'pki', 'kube-client', 'node'] },

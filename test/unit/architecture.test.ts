@@ -24,6 +24,27 @@ describe('the source', () => {
   });
 });
 
+test('what a node loads to start has nothing of the doctor but its list and the disk', () => {
+  const files = readSource();
+  const loaded = new Set<string>();
+  const load = (file: string) => {
+    if (loaded.has(file)) return;
+    loaded.add(file);
+    // What is imported later is loaded later.
+    const source = (files.get(file) ?? '').replaceAll('import(', 'later(');
+    for (const { specifier, isTypeOnly } of readImports(source)) {
+      if (isTypeOnly || !specifier.startsWith('.')) continue;
+      load(path.posix.join(path.posix.dirname(file), specifier));
+    }
+  };
+  for (const file of ['node/start.ts', 'node/start-worker.ts']) load(file);
+  expect(loaded.size).toBeGreaterThan(50);
+  expect([...loaded].filter((file) => file.startsWith('doctor/')).toSorted()).toEqual([
+    'doctor/data-directory.ts',
+    'doctor/probes.ts',
+  ]);
+});
+
 describe('the table', () => {
   test('names no room that it does not describe', () => {
     const named = Object.values(ROOMS).flatMap((room) => [...room.imports, ...(room.types ?? [])]);

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { parseNameservers } from '../../../src/base/nameservers.ts';
+import { parseListeners } from '../../../src/doctor/ports.ts';
 import {
   chooseResolvConf,
   isNftUsable,
   isReachable,
   meminfoBytes,
   parseDefaultGateway,
-  parseNameservers,
 } from '../../../src/node/host-facts.ts';
-import { parseListeners } from '../../../src/node/port-check.ts';
 
 describe('isNftUsable', () => {
   it.each([
