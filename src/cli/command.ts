@@ -7,6 +7,8 @@ export interface CommandSpec {
   readonly usage: string;
   readonly description: string;
   readonly options?: readonly OptionSpec[];
+  /** Sentences behind the options, such as what the exit status means. */
+  readonly details?: readonly string[];
   readonly examples?: readonly string[];
   readonly commands?: readonly CommandSpec[];
   /** Everything behind the name belongs to another program. */

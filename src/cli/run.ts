@@ -64,6 +64,9 @@ function addCommand(parent: Command, spec: CommandSpec, wiring: Wiring): void {
   const command = parent.command(spec.usage).description(spec.description).exitOverride();
   command.copyInheritedSettings(parent);
   for (const option of spec.options ?? []) command.option(option.flags, option.description);
+  if (spec.details !== undefined) {
+    command.addHelpText('after', `\n${spec.details.join('\n')}`);
+  }
   if (spec.examples !== undefined) {
     command.addHelpText(
       'after',

@@ -1,6 +1,6 @@
 import type { Logger } from '../base/logger.ts';
 import type { Paths } from '../config/paths.ts';
-import { endOrphans, type Orphan } from '../supervisor/orphans.ts';
+import { endOrphans, findOrphans, type Orphan } from '../supervisor/orphans.ts';
 import type { SupervisorEvent } from '../supervisor/types.ts';
 import { instanceOf, pidDir } from './components.ts';
 
@@ -32,9 +32,20 @@ export function endProcesses(
 ): Promise<readonly Orphan[]> {
   return endOrphans({
     ...options,
+    ...marksOf(paths),
+    endsAfter: (name) => endsAfter[name] ?? [],
+  });
+}
+
+/** The components that run, of a running supervisor or of a killed one. */
+export function findProcesses(paths: Paths): readonly Orphan[] {
+  return findOrphans(marksOf(paths));
+}
+
+function marksOf(paths: Paths) {
+  return {
     pidDir: pidDir(paths),
     instance: instanceOf(paths),
     executables: Object.keys(endsAfter).map((name) => `${paths.binDir}/${name}`),
-    endsAfter: (name) => endsAfter[name] ?? [],
-  });
+  };
 }

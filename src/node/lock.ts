@@ -34,12 +34,22 @@ export async function takeLock(paths: Paths, command: string): Promise<Lock> {
 /** Takes the lock without saying who holds it, for short work; undefined when another process has it. */
 export async function tryLock(paths: Paths): Promise<Lock | undefined> {
   try {
-    const server = await bind(`\0mini-k8s:${paths.runDir}`);
+    const server = await bind(`\0${socketName(paths)}`);
     return { release: () => close(server) };
   } catch (error) {
     if (errorCode(error) === 'EADDRINUSE') return undefined;
     throw error;
   }
+}
+
+/** Whether somebody holds the lock, without taking it for a moment: looking must not keep a node from starting. */
+export async function isLocked(paths: Paths): Promise<boolean> {
+  const sockets = await readFile('/proc/net/unix', 'utf8');
+  return sockets.split('\n').some((line) => line.endsWith(` @${socketName(paths)}`));
+}
+
+function socketName(paths: Paths): string {
+  return `mini-k8s:${paths.runDir}`;
 }
 
 interface Holder {

@@ -51,7 +51,8 @@ export async function readConfig(options: {
   return config;
 }
 
-async function inspectConfigFile(options: {
+/** The configuration file, or the defaults where the default file does not exist, and what is wrong with it. */
+export async function inspectConfigFile(options: {
   readonly configFile?: string;
 }): Promise<InspectedConfig> {
   const file = options.configFile ?? defaultConfigFile;

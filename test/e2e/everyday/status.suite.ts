@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import artifacts from '../../../assets/artifacts.json' with { type: 'json' };
 import { waitFor } from '../../../src/base/time.ts';
+import type { MachineReport } from '../../../src/node/examine-machine.ts';
 import type { Cluster } from '../../support/e2e/cluster.ts';
+import { nodePaths } from '../../support/e2e/product.ts';
 
 const PROCESSES = [
   'etcd',
@@ -93,6 +95,41 @@ export function describeStatus(cluster: () => Cluster): void {
       expect(text).toMatch(/kube-apiserver +Running \(pid \d+\) +0 +\d+ MiB/);
       expect(text).toMatch(/metrics-server +yes/);
       expect(text).toMatch(/expires first, in 36\d days/);
+    });
+
+    test('doctor finds nothing that failed, knows the ports as its own, and puts back a changed setting', async () => {
+      const { node } = cluster();
+      const changed = '/proc/sys/kernel/panic';
+      await node.run(['sh', '-c', `echo 5 > ${changed}`]);
+      const said = await cluster().run(['doctor', '--repair', '-o', 'json']);
+      const { isHealthy, checks, repairs, ...report } = JSON.parse(said) as MachineReport;
+      expect(checks.filter(({ state }) => state === 'fail')).toEqual([]);
+      expect(repairs).toEqual([
+        { probe: 'settings', what: 'set kernel.panic to 10', outcome: 'done' },
+      ]);
+      expect((await node.readFile(changed)).trim()).toBe('10');
+      const { supervisor } = await cluster().status();
+      expect({ isHealthy, ...report }).toMatchObject({
+        isHealthy: true,
+        role: 'controller',
+        isRunning: true,
+        supervisorPid: supervisor.pid,
+      });
+      const find = (probe: string) => checks.filter((check) => check.probe === probe);
+      expect(find('ports')).toMatchObject([
+        { state: 'ok', what: expect.stringMatching(/^nobody but this node listens on 2379,/) },
+      ]);
+      expect(find('settings')).toMatchObject([{ state: 'ok' }]);
+      expect(find('certificates')).toMatchObject([
+        { what: expect.stringMatching(/^all \d+ are valid/) },
+      ]);
+      expect(find('keys')).toMatchObject([{ state: 'ok' }]);
+      expect(find('store')).toMatchObject([{ what: expect.stringContaining('is sound') }]);
+
+      const nobody = ['setpriv', '--reuid', '65534', '--clear-groups'];
+      const asNobody = await node.exec([...nobody, nodePaths.executable, 'doctor']);
+      expect(asNobody).toMatchObject({ exitCode: 0, stderr: '' });
+      expect(asNobody.stdout).toMatch(/- ports +not looked at: only root sees whether this node/);
     });
 
     test('tunnel status says that no worker is there, with exit code 0', async () => {
