@@ -1,6 +1,7 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { V8_FLAGS } from '../../../scripts/build/executable.ts';
 import { waitFor } from '../../../src/base/time.ts';
+import type { TunnelNodeStatus } from '../../../src/tunnel/types.ts';
 import { startTarget } from '../../integration/tunnel/harness.ts';
 import { createTestCluster, type TestCluster } from '../../integration/tunnel/node-certificates.ts';
 import {
@@ -63,6 +64,8 @@ export async function startSoakCluster(): Promise<SoakCluster> {
     openTargets: () => target.sockets.size,
     restartAgent: async (nodeName) => {
       await agents.get(nodeName)?.close();
+      // On a busy machine the controller hears of it later, and the old session would be taken for the new one.
+      await watchNode(controller, nodeName, `the end of the session of ${nodeName}`, isGone);
       await startAgent(nodeName);
     },
     rotateCertificate: async (nodeName) => {
@@ -85,16 +88,33 @@ function startOne(cluster: TestCluster, nodeName: string, address: string): Prom
   return spawnAgent(options, { nodeOptions: V8_FLAGS });
 }
 
-async function connected(controller: ControllerProcess, nodeName: string): Promise<void> {
+function connected(controller: ControllerProcess, nodeName: string): Promise<void> {
+  return watchNode(controller, nodeName, `the session of ${nodeName}`, isConnected);
+}
+
+function isConnected(node: TunnelNodeStatus | undefined): boolean {
+  return node?.rttMs !== undefined && node.sessions > 0;
+}
+
+function isGone(node: TunnelNodeStatus | undefined): boolean {
+  return node === undefined || node.sessions === 0;
+}
+
+async function watchNode(
+  controller: ControllerProcess,
+  nodeName: string,
+  subject: string,
+  isSo: (node: TunnelNodeStatus | undefined) => boolean,
+): Promise<void> {
   let state = '';
   await waitFor(
     async () => {
       const { tunnel } = await controller.ask('status');
       const node = tunnel.nodes.find((found) => found.nodeName === nodeName);
       state = JSON.stringify(node);
-      return node?.rttMs !== undefined && node.sessions > 0;
+      return isSo(node);
     },
-    { subject: `the session of ${nodeName}`, timeoutMs: 60_000, describe: () => state },
+    { subject, timeoutMs: 60_000, describe: () => state },
   );
 }
 
