@@ -28,7 +28,7 @@ export interface RunnerContext {
 
 /** Keeps one component running: waits for its dependencies, starts it, starts it again when it ends. */
 export class Runner {
-  readonly component: Component;
+  #component: Component;
   readonly #context: RunnerContext;
   readonly #finished = Promise.withResolvers<void>();
   #lifecycle: Lifecycle = initialLifecycle;
@@ -40,12 +40,16 @@ export class Runner {
   #hasBeenReady = false;
 
   constructor(component: Component, context: RunnerContext) {
-    this.component = component;
+    this.#component = component;
     this.#context = context;
   }
 
+  get component(): Component {
+    return this.#component;
+  }
+
   get name(): string {
-    return this.component.name;
+    return this.#component.name;
   }
 
   isReady(): boolean {
@@ -101,6 +105,12 @@ export class Runner {
     if (this.#isHalted) return;
     if (this.#attempt === undefined) this.#dispatch({ type: 'restart' });
     else await this.#endAttempt('restart');
+  }
+
+  /** The same with another description from now on. */
+  async replace(component: Component): Promise<void> {
+    this.#component = component;
+    await this.restart();
   }
 
   async #waitForDependencies(): Promise<void> {

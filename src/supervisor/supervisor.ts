@@ -39,6 +39,11 @@ export interface Supervisor {
    */
   restart(name: string): Promise<void>;
   /**
+   * Puts another description in the place of the one of that name, and restarts it as `restart` does.
+   * @throws Error for a name that does not exist, and for other dependencies than it had.
+   */
+  replace(component: Component): Promise<void>;
+  /**
    * Ends everything, each component after those that depend on it. Resolves when nothing is left.
    * Idempotent, and allowed at any time, also before and during `start`.
    */
@@ -99,6 +104,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     waitReady,
     status: () => [...runners.values()].map((runner) => runner.status()),
     restart: async (name) => find(name).restart(),
+    replace: async (component) => {
+      const runner = find(component.name);
+      // Others were put into order by them.
+      if (runner.component.dependsOn.join() !== component.dependsOn.join()) {
+        throw new Error(`${component.name} depends on other components than before`);
+      }
+      await runner.replace(component);
+    },
     stop: () => {
       stopping ??= stopAll([...runners.values()]);
       changes.notify();

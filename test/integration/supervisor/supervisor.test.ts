@@ -171,6 +171,32 @@ describe('restart', () => {
   });
 });
 
+describe('replace', () => {
+  test('goes on with another description of one component, and disturbs no other', async () => {
+    await using rig = new Rig();
+    const supervisor = rig.supervise([rig.wellBehaved('a'), rig.wellBehaved('b', 'a')]);
+    await supervisor.start(never);
+    const other = rig.script('a', ['well-behaved.sh', 'other', rig.dir], {
+      readyFile: 'other.ready',
+    });
+    await supervisor.replace(other);
+    await supervisor.waitReady(undefined, never);
+    expect(rig.history('b')).toEqual(['starting', 'ready']);
+    expect(statusOf(supervisor, 'a').restartCount).toBe(1);
+    await supervisor.restart('a');
+    await supervisor.waitReady(undefined, never);
+    const starts = rig.read('journal').match(/^start .*$/gm);
+    expect(starts).toEqual(['start a', 'start b', 'start other', 'start other']);
+  });
+
+  test('takes only who is there, with the dependencies that it had', async () => {
+    await using rig = new Rig();
+    const supervisor = rig.supervise([rig.wellBehaved('a'), rig.wellBehaved('b', 'a')]);
+    await expect(supervisor.replace(rig.wellBehaved('c'))).rejects.toThrow('no component c');
+    await expect(supervisor.replace(rig.wellBehaved('b'))).rejects.toThrow('other components');
+  });
+});
+
 describe('stop', () => {
   test('before start leaves nothing to start', async () => {
     await using rig = new Rig();
