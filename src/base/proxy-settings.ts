@@ -35,14 +35,21 @@ export function proxySettingsFrom(env: Environment): ProxySettings | undefined {
 
 /** The text is never quoted: it may hold a password. */
 function parseProxy(text: string, variable: string): HttpProxy {
+  const proxy = parseProxyUrl(text);
+  if (proxy !== undefined) return proxy;
+  throw new UserError({
+    what: `use the proxy of the environment variable ${variable}`,
+    why: 'its value is not the URL of an http or https proxy',
+    fix: `set ${variable} to something like http://proxy.example:3128, or to nothing`,
+  });
+}
+
+/** The proxy that a URL means, with or without `http://`; undefined for what is none. Pure. */
+export function parseProxyUrl(text: string): HttpProxy | undefined {
   const url = parseUrl(text.includes('://') ? text : `http://${text}`);
   const protocol = url?.protocol.slice(0, -1);
   if (url === undefined || (protocol !== 'http' && protocol !== 'https') || url.hostname === '') {
-    throw new UserError({
-      what: `use the proxy of the environment variable ${variable}`,
-      why: 'its value is not the URL of an http or https proxy',
-      fix: `set ${variable} to something like http://proxy.example:3128, or to nothing`,
-    });
+    return undefined;
   }
   const defaultPort = protocol === 'https' ? 443 : 80;
   const host = url.hostname.replace(/^\[|\]$/g, '');

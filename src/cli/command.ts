@@ -21,11 +21,13 @@ export interface OptionSpec {
   /** Commander's form: `-o, --output <format>`. */
   readonly flags: string;
   readonly description: string;
+  /** May be given more than once; the value is a list then. */
+  readonly isRepeatable?: boolean;
 }
 
 export interface Invocation {
   readonly context: CliContext;
-  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+  readonly options: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
   readonly args: readonly string[];
 }
 
@@ -44,6 +46,35 @@ export function dataDirOption(invocation: Invocation): { readonly dataDir?: stri
   if (value === undefined) return {};
   return { dataDir: value === '' ? '' : path.resolve(value) };
 }
+
+/** Where the configuration comes from, as every command takes it that reads one. */
+export function configSource(invocation: Invocation): {
+  readonly configFile?: string;
+  readonly settings: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+} {
+  const file = textOption(invocation, 'config');
+  const given = invocation.options['set'];
+  return {
+    // A service has another working directory.
+    ...(file === undefined ? {} : { configFile: file === '' ? '' : path.resolve(file) }),
+    settings: Array.isArray(given) ? given : [],
+    env: invocation.context.env,
+  };
+}
+
+/** Options of every command that reads the configuration. */
+export const configOptions: readonly OptionSpec[] = [
+  {
+    flags: '--config <file>',
+    description: 'configuration (default: /etc/mini-k8s/config.yaml, if there)',
+  },
+  {
+    flags: '--set <field=value>',
+    description: 'a field of the configuration, over all files; may be given more than once',
+    isRepeatable: true,
+  },
+];
 
 /** Options that every command about this node takes. */
 export const nodeOptions: readonly OptionSpec[] = [

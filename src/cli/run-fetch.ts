@@ -22,7 +22,6 @@ export async function runFetch(invocation: Invocation, scope: ArtifactScope): Pr
         ...scope,
         ...(bundle === undefined ? {} : { bundle }),
         ...(trustBundle === undefined ? {} : { trustBundle }),
-        env: context.env,
         clock: systemClock,
         onEvent: reporter.report,
       },

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import type { Invocation } from './command.ts';
 import { commands } from './commands/index.ts';
 import { exitCodes, printError } from './print-error.ts';
 import type { CliContext } from './streams.ts';
@@ -63,7 +64,10 @@ interface Wiring {
 function addCommand(parent: Command, spec: CommandSpec, wiring: Wiring): void {
   const command = parent.command(spec.usage).description(spec.description).exitOverride();
   command.copyInheritedSettings(parent);
-  for (const option of spec.options ?? []) command.option(option.flags, option.description);
+  for (const { flags, description, isRepeatable } of spec.options ?? []) {
+    if (isRepeatable === true) command.option(flags, description, collect);
+    else command.option(flags, description);
+  }
   if (spec.details !== undefined) {
     command.addHelpText('after', `\n${spec.details.join('\n')}`);
   }
@@ -80,9 +84,14 @@ function addCommand(parent: Command, spec: CommandSpec, wiring: Wiring): void {
   const handler = spec.run;
   if (handler === undefined) return;
   command.action(async (...received: unknown[]) => {
-    const options = command.opts<Record<string, string | boolean | undefined>>();
+    const options = command.opts<Invocation['options']>();
     requireOptionsBehind(command);
     const positional = received.slice(0, -2).flat() as string[];
     wiring.setExitCode(await handler({ context: wiring.context, options, args: positional }));
   });
+}
+
+/** Of an option that is given more than once, every value in its order. */
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }

@@ -2,6 +2,7 @@ import { executableArtifact, imageReference } from '../artifacts/catalog.ts';
 import type { FileSpec } from '../base/files.ts';
 import { registriesDir } from './containerd-registries.ts';
 import { goEnvironment, privateFile, stopTimeouts } from './layout.ts';
+import { proxyEnvironment } from './proxy-environment.ts';
 import type { ComponentPlan, PlanContext } from './types.ts';
 
 /**
@@ -27,7 +28,7 @@ export function planContainerd(context: PlanContext): ComponentPlan {
       name: 'containerd',
       executable: `${paths.binDir}/containerd`,
       args: ['--config', config.path],
-      env: goEnvironment(context, 25),
+      env: { ...goEnvironment(context, 25), ...proxyEnvironment(context.config) },
       dependsOn: [],
       readiness: { type: 'unix', path: paths.containerdSocket },
       startTimeoutMs: 60_000,

@@ -9,6 +9,7 @@ import { planKubeProxy } from './kube-proxy.ts';
 import { planKubeScheduler } from './kube-scheduler.ts';
 import { planKubelet } from './kubelet.ts';
 import { planOperators } from './operators.ts';
+import { planRegistries } from './registries.ts';
 import type { ComponentPlan, PlanContext } from './types.ts';
 
 /** One entry of the registry: who is planned, on which nodes. */
@@ -22,6 +23,7 @@ const withWorkloads = (context: PlanContext) => context.runsWorkloads;
 
 /** What every node has that runs pods, in reading order. */
 export const nodeComponents: readonly RegisteredComponent[] = [
+  { isPlanned: withWorkloads, plan: planRegistries },
   { isPlanned: withWorkloads, plan: planContainerd },
   { isPlanned: withWorkloads, plan: planKubelet },
   {

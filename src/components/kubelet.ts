@@ -1,6 +1,7 @@
 import { executableArtifact } from '../artifacts/catalog.ts';
 import { renderFlags } from '../base/flags.ts';
 import { nthAddress, parseCidr } from '../base/ip.ts';
+import { layerFrom, mergeLayers } from '../config/layers.ts';
 import type { Paths } from '../config/paths.ts';
 import { usesSystemdCgroups } from './containerd.ts';
 import {
@@ -24,7 +25,7 @@ import type { ComponentPlan, PlanContext } from './types.ts';
 export function planKubelet(context: PlanContext): ComponentPlan {
   const { paths, config } = context;
   const identity = context.membership === undefined ? issuedIdentity(context) : {};
-  const file = configFile(`${paths.etcDir}/kubelet.json`, kubeletConfiguration(context));
+  const file = configFile(`${paths.etcDir}/kubelet.json`, withOverrides(context));
   const labels = Object.entries(config.spec.node.labels).map(([key, value]) => `${key}=${value}`);
   return {
     artifacts: [
@@ -98,7 +99,13 @@ export function kubeletClientCertificate(paths: Paths): string {
   return `${paths.kubeletDir}/pki/kubelet-client-current.pem`;
 }
 
-function kubeletConfiguration(context: PlanContext): unknown {
+/** The user's fields over ours, mappings key by key. */
+function withOverrides(context: PlanContext): unknown {
+  const layers = [kubeletConfiguration(context), context.config.spec.kubelet];
+  return mergeLayers(layers.map((layer) => layerFrom(layer, 'kubelet'))).document;
+}
+
+function kubeletConfiguration(context: PlanContext): Readonly<Record<string, unknown>> {
   const { config, paths } = context;
   const services = parseCidr(config.spec.network.serviceCIDR);
   return {

@@ -43,9 +43,17 @@ export interface ComponentPlan {
   readonly files?: readonly FileSpec[];
   /** On workers: files that name the kubelet's certificate, and do harm while there is none. */
   readonly memberFiles?: readonly FileSpec[];
+  /** What the user keeps in files of its own, and our files refer to as `${secret:NAME}`. */
+  readonly credentials?: readonly CredentialSpec[];
   /** Directories that must exist, with mode and owner. */
   readonly directories?: readonly DirectorySpec[];
   readonly process?: ProcessSpec;
+}
+
+/** A file of the user's with `user:password`, by the name under which other files refer to it. */
+export interface CredentialSpec {
+  readonly name: string;
+  readonly file: string;
 }
 
 export interface DirectorySpec {

@@ -1,16 +1,21 @@
 import { throwCollected, UserError } from '../base/errors.ts';
 import type { HostFacts } from './host-facts.ts';
+import { type ConfigLayer, mergeLayers, originOf, renderPath } from './layers.ts';
 import { nearest } from './nearest.ts';
+import { readYamlLayer } from './read-yaml.ts';
 import { configProblems, hostProblems, type Problem } from './rules.ts';
+import { keysAt } from './schema-fields.ts';
 import type { ClusterConfig } from './types.ts';
 
-/** What a document says, as far as it can be used, and everything that is wrong with it. */
+/** What all sources say, as far as it can be used, and everything that is wrong with it. */
 export interface InspectedConfig {
   /** Values that are wrong have their defaults here, so that what depends on the others can be judged too. */
   readonly config: ClusterConfig;
   readonly errors: readonly UserError[];
   /** The fields of `config` that say nothing about what the user wants: `spec.network.podCIDR`. */
   readonly wrongPaths: readonly string[];
+  /** Where each field is set; defaults are not in it. */
+  readonly origins: ReadonlyMap<string, string>;
 }
 
 /**
@@ -30,14 +35,28 @@ export async function parseConfig(text: string, source: string): Promise<Cluster
  * @throws UserError or UserErrors for a document that is no YAML, or not a mapping.
  */
 export async function inspectConfig(text: string, source: string): Promise<InspectedConfig> {
-  const document = (await readDocument(text, source)) ?? {};
-  if (typeof document !== 'object' || Array.isArray(document)) {
-    throw configError(source, { path: '', message: 'the document is not a mapping' });
-  }
+  const layer = await readYamlLayer(text, source);
+  throwCollected(layer.errors);
+  return inspectLayers([layer], source);
+}
+
+/**
+ * Judges what several sources say together, the last on top.
+ * @param source for messages about what none of them says.
+ */
+export async function inspectLayers(
+  layers: readonly ConfigLayer[],
+  source: string,
+): Promise<InspectedConfig> {
   const { clusterConfigSchema } = await import('./schema.ts');
-  const wanted = { ...header, ...document };
+  const merged = mergeLayers(layers);
+  const wanted = { ...header, ...merged.document };
+  const common = { source, ...merged };
+  const unknown = merged.isUnreadable === true ? ['spec'] : [];
   const result = clusterConfigSchema.safeParse(wanted);
-  if (result.success) return finish({ config: result.data, problems: [], wrong: [], source });
+  if (result.success) {
+    return finish({ ...common, config: result.data, problems: [], wrong: unknown });
+  }
   const { issues } = result.error;
   const second = clusterConfigSchema.safeParse(withoutWrongValues(wanted, issues));
   const wrongPathsOf = (issue: Issue) => [
@@ -45,10 +64,10 @@ export async function inspectConfig(text: string, source: string): Promise<Inspe
     ...meantPaths(issue, clusterConfigSchema),
   ];
   return finish({
+    ...common,
     config: second.success ? second.data : clusterConfigSchema.parse(header),
     problems: issues.flatMap((issue) => toProblems(issue, clusterConfigSchema)),
-    wrong: second.success ? issues.flatMap(wrongPathsOf) : ['spec'],
-    source,
+    wrong: second.success ? [...unknown, ...issues.flatMap(wrongPathsOf)] : ['spec'],
   });
 }
 
@@ -57,13 +76,13 @@ export async function inspectConfig(text: string, source: string): Promise<Inspe
  * @param inspected a configuration; what is said about wrong values in it is left out.
  */
 export function checkHost(
-  inspected: Pick<InspectedConfig, 'config' | 'wrongPaths'>,
+  inspected: Pick<InspectedConfig, 'config' | 'wrongPaths' | 'origins'>,
   host: HostFacts,
   source: string,
 ): UserError[] {
   return hostProblems(inspected.config, host)
     .filter((problem) => !concerns(problem, inspected.wrongPaths))
-    .map((problem) => configError(source, problem));
+    .map((problem) => configError(problem, { ...inspected, source }));
 }
 
 interface Findings {
@@ -71,14 +90,21 @@ interface Findings {
   readonly problems: readonly Problem[];
   readonly wrong: readonly string[];
   readonly source: string;
+  readonly origins: ReadonlyMap<string, string>;
+  readonly errors: readonly UserError[];
 }
 
-function finish({ config, problems, wrong, source }: Findings): InspectedConfig {
+function finish(findings: Findings): InspectedConfig {
+  const { config, problems, wrong, origins } = findings;
   const rules = configProblems(config).filter((problem) => !concerns(problem, wrong));
   return {
     config,
-    errors: [...problems, ...rules].map((problem) => configError(source, problem)),
+    errors: [
+      ...findings.errors,
+      ...[...problems, ...rules].map((problem) => configError(problem, findings)),
+    ],
     wrongPaths: wrong,
+    origins,
   };
 }
 
@@ -104,17 +130,13 @@ function refusedPaths(issue: Issue): PropertyKey[][] {
 }
 
 /** The fields that unknown keys were probably meant to be: their defaults are not what the user wants. */
-function meantPaths(issue: Issue, schema: unknown): string[] {
+function meantPaths(issue: Issue, schema: Schema): string[] {
   if (issue.code !== 'unrecognized_keys') return [];
   const valid = keysAt(schema, issue.path);
   return (issue.keys ?? []).flatMap((key) => {
     const guess = nearest(key, valid);
     return guess === undefined ? [] : [renderPath([...issue.path, guess])];
   });
-}
-
-function renderPath(path: readonly PropertyKey[]): string {
-  return path.map(String).join('.');
 }
 
 /** Removes one value; of a list, the whole list, so that no other index moves. */
@@ -139,32 +161,22 @@ export async function defaultConfig(): Promise<ClusterConfig> {
 /** What an empty file means. */
 const header = { apiVersion: 'mini-k8s.io/v1alpha1', kind: 'ClusterConfig' };
 
-async function readDocument(text: string, source: string): Promise<unknown> {
-  const { parseDocument } = await import('yaml');
-  const document = parseDocument(text, { prettyErrors: true });
-  throwCollected(
-    document.errors.map((error) =>
-      configError(source, { path: '', message: error.message.split('\n')[0] ?? error.message }),
-    ),
-  );
-  try {
-    return document.toJS({ maxAliasCount: 100 });
-  } catch (error) {
-    // An alias without its anchor, or aliases that multiply without end.
-    if (!(error instanceof ReferenceError)) throw error;
-    throw configError(source, { path: '', message: error.message });
-  }
-}
+type Schema = Parameters<typeof keysAt>[0];
 
 interface Issue {
   readonly code?: string;
   readonly path: readonly PropertyKey[];
   readonly message: string;
   readonly keys?: readonly string[];
+  /** Of a key that a mapping may not have: what is wrong with it. */
+  readonly issues?: readonly { readonly message: string }[];
 }
 
-function toProblems(issue: Issue, schema: unknown): Problem[] {
+function toProblems(issue: Issue, schema: Schema): Problem[] {
   const path = renderPath(issue.path);
+  if (issue.code === 'invalid_key') {
+    return [{ path, message: issue.issues?.[0]?.message ?? issue.message }];
+  }
   if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }];
   const valid = keysAt(schema, issue.path);
   return (issue.keys ?? []).map((key) => {
@@ -175,32 +187,20 @@ function toProblems(issue: Issue, schema: unknown): Problem[] {
   });
 }
 
-/** The keys that the schema knows at a path. */
-function keysAt(schema: unknown, path: readonly PropertyKey[]): string[] {
-  let current = unwrap(schema);
-  for (const step of path) current = unwrap(shapeOf(current)[String(step)]);
-  return Object.keys(shapeOf(current));
+/** Names the place that set the field, or else one of those that it does not go with. */
+function configError(
+  problem: Problem,
+  { origins, source }: Pick<Findings, 'origins' | 'source'>,
+): UserError {
+  const { path, otherPaths = [], message } = problem;
+  const place = exactOrigin(origins, [path, ...otherPaths]) ?? originOf(origins, path) ?? source;
+  const where = path === '' ? '' : `${path}: `;
+  return new UserError({ what: `use configuration ${place}`, why: `${where}${message}` });
 }
 
-function unwrap(schema: unknown): unknown {
-  let current = schema;
-  while (typeof current === 'object' && current !== null && 'def' in current) {
-    const def = current.def as { innerType?: unknown };
-    if (def.innerType === undefined) return current;
-    current = def.innerType;
-  }
-  return current;
-}
-
-function shapeOf(schema: unknown): Record<string, unknown> {
-  if (typeof schema !== 'object' || schema === null || !('shape' in schema)) return {};
-  return schema.shape as Record<string, unknown>;
-}
-
-function configError(source: string, problem: Problem): UserError {
-  const where = problem.path === '' ? '' : `${problem.path}: `;
-  return new UserError({
-    what: `use configuration ${source}`,
-    why: `${where}${problem.message}`,
-  });
+function exactOrigin(
+  origins: ReadonlyMap<string, string>,
+  paths: readonly string[],
+): string | undefined {
+  return paths.map((path) => origins.get(path)).find((origin) => origin !== undefined);
 }

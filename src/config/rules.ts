@@ -6,6 +6,7 @@ import {
   parseCidr,
   parseIpv4,
 } from '../base/ip.ts';
+import { componentProblems } from './component-rules.ts';
 import type { HostFacts } from './host-facts.ts';
 import { isNodeName } from './names.ts';
 import { nodeAddressOf } from './node-address.ts';
@@ -28,6 +29,7 @@ export function configProblems(config: ClusterConfig): Problem[] {
     ...addressProblems('spec.api.address', config.spec.api.address),
     ...addressProblems('spec.api.externalAddress', config.spec.api.externalAddress),
     ...labelProblems(config.spec.node.labels),
+    ...componentProblems(config.spec),
   ];
 }
 

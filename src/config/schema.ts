@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import { parseCidr, parseIpv4 } from '../base/ip.ts';
 import { dnsSubdomain, isNodeName } from './names.ts';
+import {
+  credentialsFile,
+  extraArgs,
+  kubelet,
+  pem,
+  proxy,
+  registries,
+  serverUrl,
+} from './schema-node.ts';
 
 const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
@@ -57,43 +66,40 @@ const nodeName = z
 
 const network = z
   .strictObject({
-    podCIDR: cidr.default('10.244.0.0/16'),
-    serviceCIDR: cidr.default('10.96.0.0/12'),
+    podCIDR: cidr.default('10.244.0.0/16').describe('network of the pods; cannot be changed later'),
+    serviceCIDR: cidr
+      .default('10.96.0.0/12')
+      .describe('network of the Services; cannot be changed later'),
     clusterDomain: z
       .string()
       .regex(dnsSubdomain, 'is not a DNS domain such as cluster.local')
-      .default('cluster.local'),
+      .default('cluster.local')
+      .describe('domain of the Services; cannot be changed later'),
     nodePortRange: z
       .string()
       .regex(/^\d{1,5}-\d{1,5}$/, 'is not a port range such as 30000-32767')
-      .default('30000-32767'),
-    provider: z.enum(['kube-router', 'custom']).default('kube-router'),
+      .default('30000-32767')
+      .describe('ports of Services of type NodePort'),
+    provider: z
+      .enum(['kube-router', 'custom'])
+      .default('kube-router')
+      .describe('custom: bring your own network plugin by manifest'),
     kubeProxy: z
       .strictObject({
-        enabled: z.boolean().default(true),
-        mode: z.enum(['auto', 'nftables', 'iptables']).default('auto'),
+        enabled: z.boolean().default(true).describe('false: another program implements Services'),
+        mode: z
+          .enum(['auto', 'nftables', 'iptables'])
+          .default('auto')
+          .describe('auto: nftables where the machine has a usable nft, else iptables'),
       })
-      .prefault({}),
+      .prefault({})
+      .describe('Services on each node'),
   })
   .prefault({});
 
-const mirror = z
-  .string()
-  .refine(
-    isMirrorAddress,
-    'is not an http or https address without user, password, query and fragment',
-  );
-
-const pem = z
-  .string()
-  .refine(
-    (text) => text === '' || /^-----BEGIN CERTIFICATE-----\r?$/m.test(text),
-    'is not a certificate in PEM: it goes here itself, not the name of its file',
-  );
-
 const artifacts = z
   .strictObject({
-    mirror: mirror
+    mirror: serverUrl
       .default('')
       .describe(
         "address below which upstream's files are by upstream's paths, as https://mirror.example/v1.37.1/bin/linux/amd64/kubelet; workers use it too",
@@ -101,36 +107,54 @@ const artifacts = z
     ca: pem
       .default('')
       .describe("PEM of CAs that are trusted for downloads besides the machine's own"),
-    credentialsFile: z
-      .string()
-      .regex(/^(\/.+)?$/, 'is not an absolute path')
-      .default('')
-      .describe('file on each machine with user:password for the mirror'),
+    credentialsFile: credentialsFile.describe(
+      'file on each machine with user:password for the mirror',
+    ),
     upstream: toggle.describe('take from dl.k8s.io and github.com what nobody else has'),
   })
-  .prefault({});
+  .prefault({})
+  .describe('where executables come from that neither the store nor a bundle has');
 
 /** The configuration file: strict, every default here and nowhere else. */
 export const clusterConfigSchema = z.strictObject({
   apiVersion: z.literal('mini-k8s.io/v1alpha1'),
   kind: z.literal('ClusterConfig'),
   metadata: z
-    .strictObject({ name: z.string().regex(dnsLabel, 'is not a name').default('mini-k8s') })
+    .strictObject({
+      name: z
+        .string()
+        .regex(dnsLabel, 'is not a name')
+        .default('mini-k8s')
+        .describe('name of the cluster'),
+    })
     .prefault({}),
   spec: z
     .strictObject({
       api: z
         .strictObject({
-          address: ipv4.default(''),
-          port: port.default(6443),
-          gatewayPort: port.default(9443),
-          externalAddress: externalAddress.default(''),
-          sans: z.array(serverName).max(100).default([]),
+          address: ipv4
+            .default('')
+            .describe("IPv4 address of the API; the machine's own when left out"),
+          port: port.default(6443).describe('port of the API'),
+          gatewayPort: port
+            .default(9443)
+            .describe('port for workers: joining, downloads, the tunnel'),
+          externalAddress: externalAddress
+            .default('')
+            .describe('IPv4 address or DNS name at which workers elsewhere reach this machine'),
+          sans: z
+            .array(serverName)
+            .max(100)
+            .default([])
+            .describe('more names and addresses in the certificate of the API'),
         })
-        .prefault({}),
+        .prefault({})
+        .describe('the API server, and how it is reached'),
       node: z
         .strictObject({
-          name: nodeName.default(''),
+          name: nodeName
+            .default('')
+            .describe('name of the node; the lower-cased host name when left out'),
           labels: z
             .record(
               z.string(),
@@ -139,31 +163,47 @@ export const clusterConfigSchema = z.strictObject({
                 .max(63, 'is longer than 63 characters')
                 .regex(labelValue, 'is not a label value'),
             )
-            .default({}),
+            .default({})
+            .describe('labels of the node'),
           taints: z
             .array(z.string().regex(taint, 'is not a taint such as key=value:NoSchedule'))
-            .default([]),
+            .default([])
+            .describe('taints of the node when it registers for the first time'),
         })
-        .prefault({}),
+        .prefault({})
+        .describe('this machine as a node'),
       network,
       storage: z
         .strictObject({
           etcd: z
-            .strictObject({ clientPort: port.default(2379), peerPort: port.default(2380) })
+            .strictObject({
+              clientPort: port.default(2379).describe('port of etcd for the API server'),
+              peerPort: port.default(2380).describe('port of etcd for other members'),
+            })
             .prefault({}),
         })
-        .prefault({}),
+        .prefault({})
+        .describe('where the cluster keeps its objects'),
       artifacts,
-      addons: z.strictObject({ coredns: toggle, metricsServer: toggle }).prefault({}),
-      hardening: z.enum(['default', 'cis']).default('default'),
-      tuning: z.enum(['small', 'upstream']).default('small'),
+      proxy,
+      registries,
+      kubelet,
+      extraArgs,
+      addons: z
+        .strictObject({
+          coredns: toggle.describe('DNS of the cluster'),
+          metricsServer: toggle.describe('what kubectl top shows'),
+        })
+        .prefault({})
+        .describe('what is deployed in the cluster'),
+      hardening: z
+        .enum(['default', 'cis'])
+        .default('default')
+        .describe('cis keeps every scored check of the CIS benchmark to the letter'),
+      tuning: z
+        .enum(['small', 'upstream'])
+        .default('small')
+        .describe('small for 1 vCPU and 1 GB of memory; upstream leaves the defaults of upstream'),
     })
     .prefault({}),
 });
-
-function isMirrorAddress(text: string): boolean {
-  if (text === '') return true;
-  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return false;
-  const url = new URL(text);
-  return [url.username, url.password, url.search, url.hash].every((part) => part === '');
-}

@@ -40,6 +40,12 @@ export interface ClusterSpec {
   };
   readonly storage: { readonly etcd: { readonly clientPort: number; readonly peerPort: number } };
   readonly artifacts: ArtifactsSpec;
+  readonly proxy: ProxySpec;
+  /** By the registry's name; `*` for all others. */
+  readonly registries: Readonly<Record<string, RegistrySpec>>;
+  /** Fields of KubeletConfiguration, laid over ours. */
+  readonly kubelet: Readonly<Record<string, unknown>>;
+  readonly extraArgs: Readonly<Record<ExtraArgsComponent, ExtraArgs>>;
   readonly addons: {
     readonly coredns: { readonly enabled: boolean };
     readonly metricsServer: { readonly enabled: boolean };
@@ -61,3 +67,40 @@ export interface ArtifactsSpec {
   /** dl.k8s.io and github.com, for what nobody else has. */
   readonly upstream: { readonly enabled: boolean };
 }
+
+/** The machine's proxy; URLs may hold a password, so that none of it is ever shown as it is. */
+export interface ProxySpec {
+  readonly http: string;
+  readonly https: string;
+  readonly noProxy: readonly string[];
+}
+
+/** A registry of images. */
+export interface RegistrySpec extends RegistryAccess {
+  /** Where it is; empty: `https://` and its name. */
+  readonly url: string;
+  /** Asked in this order before the registry itself. */
+  readonly mirrors: readonly (RegistryAccess & { readonly url: string })[];
+}
+
+export interface RegistryAccess {
+  /** PEM of CAs besides the machine's own; empty: none. */
+  readonly ca: string;
+  /** Absolute path of a file with `user:password`; empty: none. */
+  readonly credentialsFile: string;
+}
+
+/** Components that take more flags. */
+export type ExtraArgsComponent =
+  | 'etcd'
+  | 'kube-apiserver'
+  | 'kube-controller-manager'
+  | 'kube-scheduler'
+  | 'containerd'
+  | 'kubelet'
+  | 'kube-proxy';
+
+/** Flags by name, without dashes. */
+export type ExtraArgs = Readonly<
+  Record<string, string | number | boolean | readonly (string | number)[]>
+>;

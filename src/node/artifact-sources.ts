@@ -9,11 +9,13 @@ import { dialTcp } from '../base/dial.ts';
 import { errorMessage, UserError } from '../base/errors.ts';
 import { proxySettingsFrom } from '../base/proxy-settings.ts';
 import type { Clock } from '../base/time.ts';
-import type { ArtifactsSpec } from '../config/types.ts';
+import { proxyVariables } from '../config/proxy-variables.ts';
+import type { ArtifactsSpec, ProxySpec } from '../config/types.ts';
 import type { NodeEvent } from './events.ts';
 
 export interface ArtifactSourcesOptions {
   readonly spec: ArtifactsSpec;
+  readonly proxy: ProxySpec;
   readonly store: ArtifactStore;
   readonly bundle?: string;
   readonly trustBundle?: string;
@@ -21,8 +23,6 @@ export interface ArtifactSourcesOptions {
   readonly takesAll?: boolean;
   /** A worker's; none on a controller. */
   readonly controllers: readonly ArtifactSource[];
-  /** For the machine's HTTP proxy. */
-  readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly onEvent: (event: NodeEvent) => void;
 }
@@ -72,8 +72,8 @@ function upstreamSource(options: ArtifactSourcesOptions): ArtifactSource {
 
 /** Made only when something is lacking: only then it matters that a proxy's address or a file is wrong. */
 function filesSource(options: ArtifactSourcesOptions, mirror?: UpstreamMirror): ArtifactSource {
-  const { spec, store, onEvent, clock, env } = options;
-  const proxy = proxySettingsFrom(env);
+  const { spec, store, onEvent, clock } = options;
+  const proxy = proxySettingsFrom(proxyVariables(options.proxy));
   return createUpstreamSource({
     ...{ catalog: upstreamComponent, mirror, store, onEvent, clock },
     authorities: spec.ca === '' ? undefined : spec.ca,

@@ -12,22 +12,22 @@ import { type ArtifactStore, discardBlobs, openStore, verifyStore } from '../art
 import type { Architecture, ArtifactSpec } from '../artifacts/types.ts';
 import { UserError } from '../base/errors.ts';
 import type { Clock } from '../base/time.ts';
-import { inspectConfig } from '../config/parse.ts';
 import { type Paths, pathsFor } from '../config/paths.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import { artifactSources } from './artifact-sources.ts';
+import { type ConfigSourceOptions, readConfig } from './config-sources.ts';
 import type { NodeEvent } from './events.ts';
 import { gatherHostFacts } from './host-facts.ts';
 import { describeHolder, tryLock } from './lock.ts';
 import { readMembership } from './membership.ts';
 import { planArtifacts } from './plan.ts';
 import type { NodeRole } from './plan-types.ts';
-import { lastAddressFile, readConfig } from './prepare.ts';
+import { lastAddressFile } from './prepare.ts';
 import { reportStep } from './report-step.ts';
+import { inspectMember } from './worker-config.ts';
 
 /** Which artifacts a command is about. */
-export interface ArtifactScope {
-  readonly configFile?: string;
+export interface ArtifactScope extends ConfigSourceOptions {
   readonly dataDir?: string;
   /** `controller` or `worker`; what this machine is, when left out, and else a controller. */
   readonly role?: string;
@@ -50,7 +50,6 @@ export async function listImages(scope: ArtifactScope): Promise<readonly ImageSt
 export interface FetchOptions extends ArtifactScope {
   readonly bundle?: string;
   readonly trustBundle?: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly onEvent: (event: NodeEvent) => void;
 }
@@ -63,8 +62,8 @@ export async function fetchArtifacts(options: FetchOptions, signal: AbortSignal)
   const { paths, config, artifacts } = await resolveScope(options);
   await withStore(paths, 'fetch artifacts', async (store) => {
     const { onEvent } = options;
-    const spec = config.spec.artifacts;
-    const sources = artifactSources({ ...options, store, spec, controllers: [] });
+    const { artifacts: spec, proxy } = config.spec;
+    const sources = artifactSources({ ...options, store, spec, proxy, controllers: [] });
     await reportStep('components', onEvent, () =>
       ensureArtifacts(artifacts, { store, sources, onEvent, signal, isStoreOnly: true }),
     );
@@ -137,10 +136,8 @@ async function resolveScope(scope: ArtifactScope): Promise<{
   const paths = pathsFor(scope);
   const member = await readMembership(paths);
   const role = requireRole(scope.role ?? (member === undefined ? 'controller' : 'worker'));
-  const { config } =
-    member === undefined
-      ? { config: await readConfig(scope) }
-      : await inspectConfig(JSON.stringify(member.document.config), 'of the cluster');
+  const config =
+    member === undefined ? await readConfig(scope) : (await inspectMember(member, scope)).config;
   const facts = await gatherHostFacts({ lastAddressFile: lastAddressFile(paths) });
   const host = { ...facts, arch: requireArchitecture(scope.arch ?? facts.arch) };
   return { paths, config, artifacts: planArtifacts(role, { config, host, paths }) };

@@ -13,10 +13,13 @@ import type { NodeEvent } from './events.ts';
 import { keepCertificates } from './keep-certificates.ts';
 import { logThreshold } from './log-threshold.ts';
 import { loopComponent } from './loop-component.ts';
+import { fillProcess, type SecretReader } from './plan-secrets.ts';
 import type { NodePlan } from './plan-types.ts';
 
 export interface NodeParts {
   readonly plan: NodePlan;
+  /** For what of the plan only refers to a secret. */
+  readonly secretOf: SecretReader;
   readonly paths: Paths;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -65,7 +68,7 @@ export function controllerParts(parts: ControllerParts): Component[] {
 /** Every process of the plan. */
 export function processComponents(parts: NodeParts): Component[] {
   return parts.plan.processes.map((spec) => {
-    const component = processComponent(spec, {
+    const component = processComponent(fillProcess(spec, parts.secretOf), {
       logDir: parts.paths.logDir,
       pidDir: pidDir(parts.paths),
       instance: instanceOf(parts.paths),

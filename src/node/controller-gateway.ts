@@ -22,6 +22,7 @@ import type { TunnelServer } from '../tunnel/tunnel-server.ts';
 import type { KnownSites } from './known-sites.ts';
 import type { PreparedNode } from './prepare.ts';
 import { createRegistryAccess } from './registry-access.ts';
+import { sharedConfig } from './shared-config.ts';
 import { passwordOf } from './stack-secrets.ts';
 
 export interface ControllerGatewayOptions {
@@ -119,15 +120,14 @@ async function describeDocument(
 ): Promise<JoinDocument> {
   const { config, paths, plan } = node;
   const { request, site } = asking;
-  const { address: _address, ...api } = config.spec.api;
+  const { api } = config.spec;
   const host = api.externalAddress === '' ? plan.nodeAddress : api.externalAddress;
   return {
     version: 1,
     ca: (await readTextIfExists(pkiFiles(paths).ca.certFile)) ?? '',
     apiServers: [`${host}:${api.port}`],
     gateways: [`${host}:${api.gatewayPort}`],
-    // What concerns one machine only stays here.
-    config: { ...config, spec: { ...config.spec, api: { ...api, sans: [] }, node: undefined } },
+    config: sharedConfig(config),
     kubernetesVersion: componentVersion('kubernetes'),
     site,
     artifacts: await listOffered(store, request.arch),

@@ -2,13 +2,14 @@ import { access } from 'node:fs/promises';
 import { errorCode, UserError, UserErrors } from '../base/errors.ts';
 import type { Clock } from '../base/time.ts';
 import type { HostFacts } from '../config/host-facts.ts';
-import { checkHost, defaultConfig, type InspectedConfig, inspectConfig } from '../config/parse.ts';
+import { checkHost, defaultConfig } from '../config/parse.ts';
 import { defaultDataDir, type Paths, pathsFor } from '../config/paths.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import type { Examination } from '../doctor/types.ts';
 import { readInstallRecord } from '../install/install-record.ts';
 import type { InstallRecord } from '../install/types.ts';
 import { releasedAtMs } from './clock-gate.ts';
+import { type ConfigSourceOptions, inspectSources } from './config-sources.ts';
 import { findProcesses } from './end-processes.ts';
 import { gatherHostFacts } from './host-facts.ts';
 import { isLocked, readHolder } from './lock.ts';
@@ -16,11 +17,11 @@ import { machineOf } from './machine.ts';
 import { hasKubeletCertificate, readMembership, type StoredMembership } from './membership.ts';
 import { planController, planWorker } from './plan.ts';
 import type { NodePlan } from './plan-types.ts';
-import { inspectConfigFile, lastAddressFile } from './prepare.ts';
+import { lastAddressFile } from './prepare.ts';
 import { hostRecordFile } from './realise.ts';
+import { inspectMember } from './worker-config.ts';
 
-export interface InspectOptions {
-  readonly configFile?: string;
+export interface InspectOptions extends ConfigSourceOptions {
   /** The running or installed node's, when left out. */
   readonly dataDir?: string;
   /** A machine that is no node yet shall become a worker. */
@@ -115,7 +116,7 @@ async function planAsWorker(
   return planWorker({ ...options, apiServers, membership: { ca, gateways, hasCertificate } });
 }
 
-/** Of the cluster, for a worker; else the file's, whatever can be used of it. */
+/** On a worker with what its cluster says; whatever can be used of it. */
 async function readConfigOf(
   membership: StoredMembership | undefined,
   options: InspectOptions,
@@ -123,10 +124,10 @@ async function readConfigOf(
 ): Promise<Pick<InspectedMachine, 'configErrors'> & { readonly config: ClusterConfig }> {
   const source = membership === undefined ? pathsFor(options).configFile : 'of the cluster';
   try {
-    const inspected: InspectedConfig =
+    const inspected =
       membership === undefined
-        ? await inspectConfigFile(options)
-        : await inspectConfig(JSON.stringify(membership.document.config), source);
+        ? await inspectSources(options)
+        : await inspectMember(membership, options);
     const configErrors = [...inspected.errors, ...checkHost(inspected, host, source)];
     return { config: inspected.config, configErrors };
   } catch (error) {

@@ -23,6 +23,7 @@ function installableController(options: ControllerInstallOptions): InstallableNo
     args: [
       ...(options.configFile === undefined ? [] : ['--config', options.configFile]),
       ...(options.dataDir === undefined ? [] : ['--data-dir', options.dataDir]),
+      ...(options.settings ?? []).flatMap((setting) => ['--set', setting]),
       ...(options.runsWorkloads ? [] : ['--no-workloads']),
       ...(options.isDebug ? ['--debug'] : []),
     ],

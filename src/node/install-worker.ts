@@ -2,6 +2,7 @@ import { pathsFor } from '../config/paths.ts';
 import { parseJoinToken } from '../join/token.ts';
 import { tokenNeeded } from './ensure-membership.ts';
 import { type InstallableNode, type InstallOptions, installNode } from './install.ts';
+import { readLocalConfig } from './local-config.ts';
 import { readMembership } from './membership.ts';
 import { checkOwnSettings } from './own-settings.ts';
 import { requireNoControlPlane } from './preflight.ts';
@@ -16,13 +17,15 @@ export function installWorker(options: WorkerInstallOptions, signal: AbortSignal
 }
 
 function installableWorker(options: WorkerInstallOptions): InstallableNode {
-  const { dataDir, nodeName, labels, taints, token } = options;
+  const { configFile, dataDir, nodeName, labels, taints, token } = options;
   const paths = pathsFor(dataDir === undefined ? {} : { dataDir });
   return {
     command: 'worker',
     paths,
     args: [
+      ...(configFile === undefined ? [] : ['--config', configFile]),
       ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
+      ...(options.settings ?? []).flatMap((setting) => ['--set', setting]),
       ...(nodeName === undefined ? [] : ['--node-name', nodeName]),
       ...(labels === undefined ? [] : ['--labels', labels]),
       ...(taints === undefined ? [] : ['--taints', taints]),
@@ -31,6 +34,7 @@ function installableWorker(options: WorkerInstallOptions): InstallableNode {
     check: async () => {
       await requireNoControlPlane(paths);
       await checkOwnSettings(options);
+      await readLocalConfig(options);
       if (token !== undefined) parseJoinToken(token);
       await inspectWorker(options);
       const stored = await readMembership(paths);

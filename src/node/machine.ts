@@ -7,7 +7,7 @@ import type { Machine } from '../doctor/types.ts';
 import type { PreparedNode } from './prepare.ts';
 
 /** What probes need to know of a node. Pure. */
-export function machineOf({ config, host, paths, plan }: PreparedNode): Machine {
+export function machineOf({ config, host, paths, plan }: Omit<PreparedNode, 'replan'>): Machine {
   const { processes, runsWorkloads, hostSettings, pki } = plan;
   const isPlanned = (name: string) => processes.some((process) => process.name === name);
   const hasControlPlane = isPlanned('etcd');

@@ -1,6 +1,6 @@
 import type { ArtifactSpec, ImageArtifact } from '../artifacts/types.ts';
 import type { FileSpec } from '../base/files.ts';
-import type { DirectorySpec } from '../components/types.ts';
+import type { CredentialSpec, DirectorySpec } from '../components/types.ts';
 import type { HostSetting } from '../host/types.ts';
 import type { PkiPlan } from '../pki/types.ts';
 import type { ManifestStack } from '../stacks/types.ts';
@@ -42,6 +42,8 @@ export interface NodePlan {
   readonly pki: PkiPlan;
   readonly directories: readonly DirectorySpec[];
   readonly files: readonly FileSpec[];
+  /** What files refer to that the user keeps in files of its own. */
+  readonly credentials: readonly CredentialSpec[];
   readonly processes: readonly ProcessSpec[];
   /** kube-apiserver's way to nodes and pods; on controllers. */
   readonly tunnel?: { readonly socketPath: string; readonly kubeletPort: number };

@@ -1,18 +1,17 @@
 import { imageArtifact } from '../artifacts/catalog.ts';
 import type { ArtifactSpec, ExecutableArtifact, ImageArtifact } from '../artifacts/types.ts';
 import type { FileSpec } from '../base/files.ts';
-import { type Cidr, nthAddress, parseCidr } from '../base/ip.ts';
+import { nthAddress } from '../base/ip.ts';
+import { withExtraArgs } from '../components/extra-args.ts';
 import { controllerComponents, nodeComponents, workerComponents } from '../components/index.ts';
 import { ports } from '../components/layout.ts';
 import type { ComponentPlan, DirectorySpec, Membership, PlanContext } from '../components/types.ts';
 import type { HostFacts } from '../config/host-facts.ts';
 import { nodeAddressOf } from '../config/node-address.ts';
 import type { Paths } from '../config/paths.ts';
-import type { ClusterConfig } from '../config/types.ts';
-import { apiRedirectRules } from '../host/api-redirect.ts';
-import { podEgressSettings } from '../host/pod-egress.ts';
-import type { HostSetting } from '../host/types.ts';
-import { podBridgeName } from '../reconcilers/pod-bridge.ts';
+import type { ClusterConfig, ExtraArgsComponent } from '../config/types.ts';
+import type { ProcessSpec } from '../supervisor/types.ts';
+import { planApiRedirect, planHostSettings, serviceNetwork } from './plan-host.ts';
 import { planDns, planStackSecrets, planStacks } from './plan-stacks.ts';
 import type { NodePlan, NodeRole } from './plan-types.ts';
 
@@ -102,11 +101,22 @@ function planParts(context: PlanContext, parts: readonly ComponentPlan[]) {
     },
     directories: planDirectories(context, parts),
     files: mergeFiles([...parts.flatMap((part) => part.files ?? []), ...planDns(context).files]),
-    processes: parts.flatMap((part) => (part.process === undefined ? [] : [part.process])),
+    credentials: parts.flatMap((part) => part.credentials ?? []),
+    processes: parts.flatMap(({ process }) =>
+      process === undefined ? [] : [withUserFlags(process, context.config)],
+    ),
     ...(context.runsWorkloads && context.config.spec.network.provider === 'kube-router'
       ? { cniConfigFile: `${context.paths.cniConfDir}/10-kuberouter.conflist` }
       : {}),
   };
+}
+
+function withUserFlags(process: ProcessSpec, { spec }: ClusterConfig): ProcessSpec {
+  const { extraArgs } = spec;
+  const component = Object.keys(extraArgs).find((name) => name === process.name);
+  return component === undefined
+    ? process
+    : withExtraArgs(process, extraArgs[component as ExtraArgsComponent]);
 }
 
 /** Merges files of all components. @throws Error when two components want different contents for one path. */
@@ -189,59 +199,4 @@ function planDirectories(context: PlanContext, parts: readonly ComponentPlan[]):
     ...parts.flatMap((part) => part.directories ?? []),
     ...planDns(context).directories,
   ];
-}
-
-/**
- * What kubelet sets by itself when it starts, without remembering what was there: set here first, so that it is recorded
- * and `reset` puts it back.
- * @see https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/ (--protect-kernel-defaults)
- */
-const kubeletSysctls: readonly HostSetting[] = [
-  { type: 'sysctl', key: 'vm.overcommit_memory', value: '1', isOptional: true },
-  { type: 'sysctl', key: 'vm.panic_on_oom', value: '0', isOptional: true },
-  { type: 'sysctl', key: 'kernel.panic', value: '10', isOptional: true },
-  { type: 'sysctl', key: 'kernel.panic_on_oops', value: '1', isOptional: true },
-  { type: 'sysctl', key: 'kernel.keys.root_maxkeys', value: '1000000', isOptional: true },
-  { type: 'sysctl', key: 'kernel.keys.root_maxbytes', value: '25000000', isOptional: true },
-];
-
-/** kube-proxy and kube-router leave forwarding to the machine's owner: that is us (design §11.12). */
-function planHostSettings(context: PlanContext): HostSetting[] {
-  if (!context.runsWorkloads) return [];
-  const { network } = context.config.spec;
-  return [
-    { type: 'module', name: 'overlay' },
-    { type: 'module', name: 'br_netfilter' },
-    { type: 'module', name: 'nf_conntrack' },
-    { type: 'sysctl', key: 'net.ipv4.ip_forward', value: '1' },
-    { type: 'sysctl', key: 'net.ipv4.conf.all.forwarding', value: '1' },
-    { type: 'sysctl', key: 'net.bridge.bridge-nf-call-iptables', value: '1', isOptional: true },
-    ...kubeletSysctls,
-    { type: 'shared-mount', path: '/' },
-    {
-      type: 'link',
-      // cAdvisor in kubelet looks for containerd only here.
-      path: '/run/containerd/containerd.sock',
-      target: context.paths.containerdSocket,
-    },
-    ...(network.provider === 'kube-router' ? podEgressSettings(network) : []),
-  ];
-}
-
-/** Pods reach the API wherever the controllers are: through this node's balancer. */
-function planApiRedirect(context: PlanContext): HostSetting {
-  return apiRedirectRules({
-    serviceAddress: nthAddress(serviceNetwork(context), 1),
-    servicePort: 443,
-    apiPort: context.config.spec.api.port,
-    ...(context.config.spec.network.provider === 'kube-router'
-      ? { podInterface: podBridgeName }
-      : {}),
-  });
-}
-
-function serviceNetwork(context: PlanContext): Cidr {
-  const services = parseCidr(context.config.spec.network.serviceCIDR);
-  if (services === undefined) throw new Error('the configuration was validated');
-  return services;
 }

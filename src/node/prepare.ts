@@ -1,26 +1,34 @@
-import { errorCode, throwCollected, UserError } from '../base/errors.ts';
-import { readTextIfExists } from '../base/files.ts';
+import { throwCollected } from '../base/errors.ts';
 import type { HostFacts } from '../config/host-facts.ts';
-import { checkHost, type InspectedConfig, inspectConfig } from '../config/parse.ts';
-import { defaultConfigFile, type Paths, pathsFor } from '../config/paths.ts';
+import { checkHost } from '../config/parse.ts';
+import { type Paths, pathsFor } from '../config/paths.ts';
 import type { ClusterConfig } from '../config/types.ts';
+import { type ConfigSourceOptions, inspectSources } from './config-sources.ts';
+import { credentialProblems } from './credentials.ts';
 import { gatherHostFacts } from './host-facts.ts';
 import { planController } from './plan.ts';
 import type { NodePlan } from './plan-types.ts';
 
-export interface PrepareOptions {
-  /** Must exist when given. */
-  readonly configFile?: string;
+export interface PrepareOptions extends ConfigSourceOptions {
   readonly dataDir?: string;
   readonly runsWorkloads: boolean;
 }
 
-/** All that is known before anything is changed. */
-export interface PreparedNode {
+/** What the configuration says, and what follows from it. */
+export interface Planned {
   readonly config: ClusterConfig;
+  readonly plan: NodePlan;
+}
+
+/** All that is known before anything is changed. */
+export interface PreparedNode extends Planned {
   readonly host: HostFacts;
   readonly paths: Paths;
-  readonly plan: NodePlan;
+  /**
+   * Reads the configuration anew and plans, for the machine as it was when the node started. Changes nothing.
+   * @throws UserError or UserErrors: everything that is wrong.
+   */
+  readonly replan: () => Promise<Planned>;
 }
 
 /**
@@ -29,59 +37,22 @@ export interface PreparedNode {
  */
 export async function prepareController(options: PrepareOptions): Promise<PreparedNode> {
   const paths = pathsFor(options);
-  const [inspected, host] = await Promise.all([
-    inspectConfigFile(options),
-    gatherHostFacts({ lastAddressFile: lastAddressFile(paths) }),
-  ]);
-  throwCollected([...inspected.errors, ...checkHost(inspected, host, paths.configFile)]);
-  const { config } = inspected;
-  const plan = planController({ config, host, paths, runsWorkloads: options.runsWorkloads });
-  return { config, host, paths, plan };
-}
-
-/**
- * Reads the configuration file, or the defaults where the default file does not exist.
- * @throws UserError or UserErrors.
- */
-export async function readConfig(options: {
-  readonly configFile?: string;
-}): Promise<ClusterConfig> {
-  const { config, errors } = await inspectConfigFile(options);
-  throwCollected(errors);
-  return config;
-}
-
-/** The configuration file, or the defaults where the default file does not exist, and what is wrong with it. */
-export async function inspectConfigFile(options: {
-  readonly configFile?: string;
-}): Promise<InspectedConfig> {
-  const file = options.configFile ?? defaultConfigFile;
-  const text = await readConfigText(file);
-  if (text === undefined && options.configFile !== undefined) {
-    throw new UserError({
-      what: `read configuration ${file}`,
-      why: 'there is no such file',
-      fix: 'mini-k8s config default prints one to begin with',
-    });
-  }
-  return inspectConfig(text ?? '', file);
+  const host = await gatherHostFacts({ lastAddressFile: lastAddressFile(paths) });
+  const replan = async (): Promise<Planned> => {
+    const inspected = await inspectSources(options);
+    throwCollected([
+      ...inspected.errors,
+      ...checkHost(inspected, host, paths.configFile),
+      ...(await credentialProblems(inspected)),
+    ]);
+    const { config } = inspected;
+    const { runsWorkloads } = options;
+    return { config, plan: planController({ config, host, paths, runsWorkloads }) };
+  };
+  return { host, paths, replan, ...(await replan()) };
 }
 
 /** Where a start leaves the node's address for one without a network (`HostFacts.lastAddress`). */
 export function lastAddressFile(paths: Paths): string {
   return `${paths.stateDir}/node-address`;
-}
-
-async function readConfigText(file: string): Promise<string | undefined> {
-  try {
-    return await readTextIfExists(file);
-  } catch (error) {
-    const known: Record<string, string> = {
-      EISDIR: 'it is a directory',
-      EACCES: 'permission denied',
-    };
-    const why = known[errorCode(error) ?? ''];
-    if (why === undefined) throw error;
-    throw new UserError({ what: `read configuration ${file}`, why, cause: error });
-  }
 }

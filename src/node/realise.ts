@@ -10,21 +10,20 @@ import type { ClusterConfig } from '../config/types.ts';
 import { ensureHostSettings } from '../host/ensure-host-settings.ts';
 import { certificateStatuses } from '../pki/certificate-statuses.ts';
 import { ensurePki } from '../pki/ensure-pki.ts';
-import { readSecret } from '../pki/ensure-secret.ts';
 import { artifactSources } from './artifact-sources.ts';
 import { passClockGate } from './clock-gate.ts';
 import { handOverCni } from './cni-handover.ts';
 import type { NodeEvent } from './events.ts';
+import { readSecrets } from './plan-secrets.ts';
 import type { NodePlan } from './plan-types.ts';
 import { lastAddressFile } from './prepare.ts';
+import { removeStaleRegistryFiles, requireOwnRegistryFiles } from './registry-files.ts';
 import { reportStep } from './report-step.ts';
 
 export interface RealiseOptions {
   readonly paths: Paths;
   readonly clock: Clock;
   readonly config: ClusterConfig;
-  /** For the machine's HTTP proxy. */
-  readonly env: Readonly<Record<string, string | undefined>>;
   readonly bundle?: string;
   readonly trustBundle?: string;
   readonly onEvent: (event: NodeEvent) => void;
@@ -57,9 +56,7 @@ export async function realiseComponents(plan: NodePlan, options: RealiseOptions)
 /** The second half: what is not the components' own. */
 export async function realiseMachine(plan: NodePlan, options: RealiseOptions): Promise<void> {
   const { onEvent, signal } = options;
-  await reportStep('machine settings', onEvent, () =>
-    ensureHostSettings(plan.hostSettings, { recordFile: hostRecordFile(options.paths), onEvent }),
-  );
+  await reportStep('machine settings', onEvent, () => realiseHost(plan, options));
   await reportStep('keys and certificates', onEvent, () => realisePki(plan, options));
   signal.throwIfAborted();
   await reportStep('configuration files', onEvent, () => realiseFiles(plan, options));
@@ -72,6 +69,10 @@ export function hostRecordFile(paths: Paths): string {
   return `${paths.stateDir}/host-settings.json`;
 }
 
+async function realiseHost(plan: NodePlan, { paths, onEvent }: RealiseOptions): Promise<void> {
+  await ensureHostSettings(plan.hostSettings, { recordFile: hostRecordFile(paths), onEvent });
+}
+
 async function realiseArtifacts(plan: NodePlan, options: RealiseOptions): Promise<void> {
   const { onEvent, signal } = options;
   const store = await openStore(options.paths.storeDir);
@@ -81,6 +82,7 @@ async function realiseArtifacts(plan: NodePlan, options: RealiseOptions): Promis
       ...options,
       store,
       spec: options.config.spec.artifacts,
+      proxy: options.config.spec.proxy,
       takesAll: plan.servedArtifacts !== undefined,
       controllers: options.moreSources?.({ store, onEvent }) ?? [],
     }),
@@ -113,22 +115,12 @@ export async function ensureDirectories(directories: readonly DirectorySpec[]): 
 }
 
 async function realiseFiles(plan: NodePlan, options: RealiseOptions): Promise<void> {
-  const secretOf = await readSecrets(plan);
+  const secretOf = await readSecrets(plan, options.config);
+  await requireOwnRegistryFiles(plan);
+  await removeStaleRegistryFiles(plan);
   for (const file of plan.files) {
     const content = fillSecrets(file.content, secretOf);
     const change = await ensureFile({ ...file, content });
     if (change !== 'unchanged') options.onEvent({ type: 'file-written', path: file.path, change });
   }
-}
-
-/** The secrets of the plan by name, as their files have them. The function throws for a name that the plan lacks. */
-export async function readSecrets(plan: NodePlan): Promise<(name: string) => string> {
-  const secrets = new Map<string, string>();
-  for (const secret of plan.pki.secrets) secrets.set(secret.name, await readSecret(secret));
-  return (name) => {
-    const secret = secrets.get(name);
-    if (secret === undefined)
-      throw new Error(`something refers to the secret ${name}, which the plan lacks`);
-    return secret;
-  };
 }

@@ -20,7 +20,7 @@ import { writeMembership } from './membership.ts';
 import { lastAddressFile, type PreparedNode } from './prepare.ts';
 
 export interface KeepDocumentOptions {
-  readonly node: PreparedNode;
+  readonly node: Pick<PreparedNode, 'paths' | 'plan'>;
   readonly document: JoinDocument;
   readonly agent: TunnelAgent;
   readonly proxy: ProxySettings | undefined;

@@ -1,11 +1,10 @@
 import { lstat, readdir, rm, rmdir } from 'node:fs/promises';
-import path from 'node:path';
 import { componentMembers } from '../artifacts/catalog.ts';
 import { errorCode, UserError } from '../base/errors.ts';
 import { readTextIfExists } from '../base/files.ts';
-import { mirrorHeader, mirrorsFile, registriesDir } from '../components/containerd-registries.ts';
 import type { Paths } from '../config/paths.ts';
 import { mountsBelow, unmountMounts } from '../host/mounts.ts';
+import { ownRegistryFiles, registryDirectories } from './registry-files.ts';
 
 /**
  * Removes every file of the node and the directories that are empty then. Returns what was there.
@@ -17,9 +16,11 @@ export async function removeNodeFiles(
   kept: ReadonlySet<string> = new Set(),
 ): Promise<string[]> {
   const files = (await nodeFiles(paths)).filter((file) => !kept.has(file));
+  const registries = await registryDirectories();
   const removed: string[] = [];
   for (const file of files) if (await removeTree(file)) removed.push(file);
-  for (const directory of sharedDirectories(paths)) await removeIfEmpty(directory);
+  for (const directory of [...registries, ...sharedDirectories(paths)])
+    await removeIfEmpty(directory);
   return removed;
 }
 
@@ -44,7 +45,8 @@ async function nodeFiles(paths: Paths): Promise<string[]> {
     `${paths.cniConfDir}/10-kuberouter.conflist`,
     '/var/lib/cni/networks/kubernetes',
     ...(await entriesOf(cniCache, /^(cni-loopback|kubernetes)-/)),
-    ...(await ownMirrors()),
+    // Left there, a later controller's containerd would ask the old cluster, without a certificate, and pull nothing.
+    ...(await ownRegistryFiles()),
     '/run/containerd/runc/k8s.io',
     '/var/log/pods',
     '/var/log/containers',
@@ -64,21 +66,11 @@ async function ownDataEntries(paths: Paths): Promise<string[]> {
   ];
 }
 
-/**
- * Left there, a later controller's containerd would ask the old cluster, without a certificate, and pull nothing. On a
- * machine that was no worker the file may be the operator's.
- */
-async function ownMirrors(): Promise<string[]> {
-  const text = await readTextIfExists(mirrorsFile);
-  return text?.includes(mirrorHeader) === true ? [mirrorsFile] : [];
-}
-
 /** Shared with other software, or made by kubelet on behalf of a pod: removed only when nothing is in them, children first. */
 function sharedDirectories(paths: Paths): readonly string[] {
   return [
     ...[paths.cniConfDir, '/etc/cni', paths.cniBinDir, '/opt/cni'],
     ...['/var/lib/cni/results', '/var/lib/cni/networks', '/var/lib/cni'],
-    ...[path.dirname(mirrorsFile), registriesDir, path.dirname(registriesDir)],
     ...['/run/containerd/runc', '/run/containerd/s', '/run/containerd', '/run/netns'],
     paths.dataDir,
     '/usr/libexec/kubernetes/kubelet-plugins/volume/exec',

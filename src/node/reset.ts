@@ -20,7 +20,7 @@ export interface ResetOptions {
 }
 
 /**
- * Undoes everything that a node did on this machine; what the user wrote (the configuration file) stays. Idempotent:
+ * Undoes everything that a node did on this machine; what the user wrote (the configuration, `config.yaml.d` included) stays. Idempotent:
  * a second run finds nothing. A step that fails does not keep the later ones from being done, except that files stay
  * as long as a process or a mount may still use them.
  * @returns how many things were removed.

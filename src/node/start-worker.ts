@@ -1,10 +1,11 @@
-import { type ProxySettings, proxySettingsFrom } from '../base/proxy-settings.ts';
+import type { ProxySettings } from '../base/proxy-settings.ts';
 import { pathsFor } from '../config/paths.ts';
 import { parseJoinToken } from '../join/token.ts';
 import type { JoinDocument } from '../join/types.ts';
 import { awaitNetwork } from './await-network.ts';
 import { ensureMembership } from './ensure-membership.ts';
 import type { NodeEvent } from './events.ts';
+import { readLocalConfig } from './local-config.ts';
 import { type StoredMembership, writeMembership } from './membership.ts';
 import { checkOwnSettings } from './own-settings.ts';
 import {
@@ -14,7 +15,7 @@ import {
   requireRoot,
 } from './preflight.ts';
 import type { PreparedNode } from './prepare.ts';
-import { inspectWorker, prepareWorker, type WorkerSettings } from './prepare-worker.ts';
+import { inspectWorker, ownName, prepareWorker, type WorkerSettings } from './prepare-worker.ts';
 import {
   type RealiseOptions,
   realiseComponents,
@@ -89,8 +90,9 @@ async function withPreparedWorker(
   work: (prepared: PreparedWorker) => Promise<void>,
 ): Promise<void> {
   const token = options.token === undefined ? undefined : parseJoinToken(options.token);
-  const proxy = proxySettingsFrom(options.env);
   await checkOwnSettings(options);
+  const local = await readLocalConfig(options);
+  const { proxy } = local;
   const machine = await inspectWorker(options);
   await checkDataDirectory(machine.paths);
   await runUnderLock(machine.paths, options, signal, async () => {
@@ -102,7 +104,8 @@ async function withPreparedWorker(
       return node;
     };
     const check = async (stored: StoredMembership) => void (await prepare(stored));
-    const joining = { ...options, joinToken: token, proxy, check };
+    const own = ownName(options, local);
+    const joining = { ...options, ...own, joinToken: token, proxy, check };
     const member = await ensureMembership(machine, joining, signal);
     const { document } = member.stored;
     const node = await prepare(member.stored);

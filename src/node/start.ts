@@ -4,6 +4,7 @@ import type { Clock } from '../base/time.ts';
 import { type Paths, pathsFor } from '../config/paths.ts';
 import { awaitNetwork } from './await-network.ts';
 import { boundServiceLog } from './bound-service-log.ts';
+import type { ConfigSourceOptions } from './config-sources.ts';
 import { endProcesses } from './end-processes.ts';
 import type { NodeEvent } from './events.ts';
 import { takeLock } from './lock.ts';
@@ -30,8 +31,7 @@ export interface StartOptions {
   readonly onEvent: (event: NodeEvent) => void;
 }
 
-export interface ControllerOptions extends StartOptions {
-  readonly configFile?: string;
+export interface ControllerOptions extends StartOptions, ConfigSourceOptions {
   readonly runsWorkloads: boolean;
 }
 

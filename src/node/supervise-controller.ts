@@ -20,9 +20,9 @@ import type { NodeEvent } from './events.ts';
 import { collectTwice, keepMemorySmall } from './keep-memory-small.ts';
 import { createKnownSites } from './known-sites.ts';
 import { outputLevel } from './log-threshold.ts';
+import { readSecrets } from './plan-secrets.ts';
 import type { NodePlan } from './plan-types.ts';
 import type { PreparedNode } from './prepare.ts';
-import { readSecrets } from './realise.ts';
 import { reconcilerComponents } from './reconcilers.ts';
 import { reportClusterReady } from './report-readiness.ts';
 import { fillStackSecrets } from './stack-secrets.ts';
@@ -65,10 +65,10 @@ export async function superviseController(
     logger,
     onRemoved: (name) => sessions.closeNode(name, `node ${name} was removed`),
   });
-  const secrets = await readSecrets(plan);
+  const secretOf = await readSecrets(plan, node.config);
   const deployer = createDeployer({
     client,
-    packaged: fillStackSecrets(plan.stacks, secrets),
+    packaged: fillStackSecrets(plan.stacks, secretOf),
     manifestsDir: paths.manifestsDir,
     clock,
     logger,
@@ -76,7 +76,7 @@ export async function superviseController(
   });
   const parts = {
     ...options,
-    ...{ plan, paths, client, deployer, tunnel, onEvent },
+    ...{ plan, secretOf, paths, client, deployer, tunnel, onEvent },
     outputLevel: () => outputLevel({ isDebug, isSettled }),
   };
   const supervisor: Supervisor = createSupervisor({

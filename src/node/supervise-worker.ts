@@ -19,6 +19,7 @@ import { outputLevel } from './log-threshold.ts';
 import { loopComponent } from './loop-component.ts';
 import { removalError, writeRemoval } from './membership.ts';
 import { membershipWatch } from './membership-watch.ts';
+import { readSecrets } from './plan-secrets.ts';
 import type { WorkerPlan } from './plan-types.ts';
 import type { PreparedNode } from './prepare.ts';
 import { keepDocument } from './refresh-document.ts';
@@ -64,9 +65,10 @@ export async function superviseWorker(
   const parts = { ...options, onEvent, node, worker: plan.worker, client, apiEndpoint };
   await listenForKnownPods(node, apiEndpoint);
   const agent = workerTunnel(parts);
+  const secretOf = await readSecrets(plan, node.config);
   const engines = {
     ...parts,
-    ...{ plan, paths },
+    ...{ plan, secretOf, paths },
     outputLevel: () => outputLevel({ isDebug: options.isDebug, isSettled }),
   };
   const supervisor: Supervisor = createSupervisor({
@@ -74,7 +76,7 @@ export async function superviseWorker(
       apiEndpoint,
       ...processComponents(engines),
       imagesComponent(engines, ['containerd']),
-      membershipWatch({ ...parts, paths }),
+      membershipWatch({ ...parts, secretOf, paths }),
       ...agent.components,
       apiServersLoop(parts),
       keepDocument({

@@ -91,9 +91,9 @@ describe.skipIf(nodeSkipReason() !== undefined)('bad input', () => {
           `^spec\\.network\\.serviceCIDR: \\S+ contains this machine's default gateway ${node.gateway};`,
         ),
       ];
-      const prefix = `error: Cannot use configuration ${configFile}: `;
-      for (const error of errors) expect(error.startsWith(prefix), error).toBe(true);
-      const said = errors.map((error) => error.slice(prefix.length));
+      const prefix = new RegExp(`^error: Cannot use configuration ${configFile}:\\d+: `);
+      for (const error of errors) expect(error).toMatch(prefix);
+      const said = errors.map((error) => error.replace(prefix, ''));
       for (const pattern of wanted) {
         expect(
           said.filter((text) => pattern.test(text)),
@@ -106,7 +106,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('bad input', () => {
     test('a malformed network', async () => {
       await node.writeFile(configFile, 'spec: { network: { podCIDR: 10.244.0.1/16 } }\n');
       expect(errorsOf(await controller(...bundleArguments()), 1)).toEqual([
-        `error: Cannot use configuration ${configFile}: spec.network.podCIDR: is not an IPv4 network such as 10.244.0.0/16 (host bits must be zero)`,
+        `error: Cannot use configuration ${configFile}:1: spec.network.podCIDR: is not an IPv4 network such as 10.244.0.0/16 (host bits must be zero)`,
       ]);
     });
 

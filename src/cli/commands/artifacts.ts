@@ -1,5 +1,7 @@
 import {
   type CommandSpec,
+  configOptions,
+  configSource,
   dataDirOption,
   type Invocation,
   nodeOptions,
@@ -20,10 +22,7 @@ const scopeOptions: readonly OptionSpec[] = [
     description: 'controller or worker (default: what this machine is, or controller)',
   },
   { flags: '--arch <arch>', description: "amd64 or arm64 (default: this machine's)" },
-  {
-    flags: '--config <file>',
-    description: 'configuration (default: /etc/mini-k8s/config.yaml, if there)',
-  },
+  ...configOptions,
   ...nodeOptions,
 ];
 
@@ -141,12 +140,11 @@ export const imagesCommand: CommandSpec = {
 };
 
 function scopeOf(invocation: Invocation) {
-  const configFile = textOption(invocation, 'config');
   const role = textOption(invocation, 'role');
   const arch = textOption(invocation, 'arch');
   return {
     ...dataDirOption(invocation),
-    ...(configFile === undefined ? {} : { configFile }),
+    ...configSource(invocation),
     ...(role === undefined ? {} : { role }),
     ...(arch === undefined ? {} : { arch }),
   };

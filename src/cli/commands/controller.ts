@@ -1,10 +1,10 @@
-import path from 'node:path';
 import {
   type CommandSpec,
+  configOptions,
+  configSource,
   dataDirOption,
   type Invocation,
   nodeOptions,
-  textOption,
 } from '../command.ts';
 import { runOptions, runUntilSignal } from '../run-node.ts';
 import { installOptions, runInstallation } from './install.ts';
@@ -15,10 +15,7 @@ const debugOption = {
 };
 
 const controllerOptions = [
-  {
-    flags: '--config <file>',
-    description: 'configuration (default: /etc/mini-k8s/config.yaml, if there)',
-  },
+  ...configOptions,
   ...nodeOptions,
   ...runOptions,
   { flags: '--no-workloads', description: 'no kubelet and no containers here' },
@@ -51,7 +48,7 @@ export const controllerCommand: CommandSpec = {
   commands: [installCommand],
   examples: [
     'mini-k8s controller --bundle ./bundle.tar.zst',
-    'mini-k8s controller --config ./config.yaml --dry-run',
+    'mini-k8s controller --config ./config.yaml --set api.port=8443 --dry-run',
     'mini-k8s controller --no-workloads',
   ],
   run: (invocation) =>
@@ -64,12 +61,9 @@ export const controllerCommand: CommandSpec = {
 };
 
 function prepareOptions(invocation: Invocation) {
-  const config = textOption(invocation, 'config');
-  // A service has another working directory.
-  const configFile = config === undefined || config === '' ? config : path.resolve(config);
   return {
     runsWorkloads: invocation.options.workloads !== false,
-    ...(configFile === undefined ? {} : { configFile }),
+    ...configSource(invocation),
     ...dataDirOption(invocation),
   };
 }

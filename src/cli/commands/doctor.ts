@@ -1,6 +1,8 @@
 import { UserError } from '../../base/errors.ts';
 import {
   type CommandSpec,
+  configOptions,
+  configSource,
   dataDirOption,
   type Invocation,
   nodeOptions,
@@ -21,10 +23,7 @@ export const doctorCommand: CommandSpec = {
       flags: '--role <role>',
       description: 'what a machine that is no node yet shall become (default: controller)',
     },
-    {
-      flags: '--config <file>',
-      description: 'configuration (default: /etc/mini-k8s/config.yaml, if there)',
-    },
+    ...configOptions,
     {
       flags: '--connectivity',
       description: 'check every way from this machine to the controllers instead',
@@ -80,13 +79,12 @@ async function examineThisMachine(invocation: Invocation, signal: AbortSignal): 
     import('../../base/time.ts'),
     import('../render-machine.ts'),
   ]);
-  const configFile = textOption(invocation, 'config');
   const wantsProgress = format === 'text' && stdout.isTTY === true;
   const clearLine = '\r\u001b[2K';
   const report = await examineMachine(
     {
       ...dataDirOption(invocation),
-      ...(configFile === undefined ? {} : { configFile }),
+      ...configSource(invocation),
       wantsWorker: role === 'worker',
       wantsRepair: invocation.options['repair'] === true,
       isDryRun: invocation.options['dryRun'] === true,

@@ -1,5 +1,7 @@
 import {
   type CommandSpec,
+  configOptions,
+  configSource,
   dataDirOption,
   type Invocation,
   nodeOptions,
@@ -24,6 +26,7 @@ const workerOptions = [
     flags: '--taints <key=value:effect,...>',
     description: 'taints of the node when it registers for the first time',
   },
+  ...configOptions,
   ...nodeOptions,
   ...runOptions,
   { flags: '--debug', description: "log everything, components' own lines included" },
@@ -74,6 +77,7 @@ function workerSettings(invocation: Invocation) {
   const taints = textOption(invocation, 'taints');
   return {
     ...dataDirOption(invocation),
+    ...configSource(invocation),
     ...(nodeName === undefined ? {} : { nodeName }),
     ...(labels === undefined ? {} : { labels }),
     ...(taints === undefined ? {} : { taints }),
@@ -88,7 +92,7 @@ async function printPlan(invocation: Invocation): Promise<number> {
   ]);
   const token = await takeToken(invocation);
   const { plan } = await previewWorker(
-    { ...workerSettings(invocation), ...token, env: process.env, version, clock: systemClock },
+    { ...workerSettings(invocation), ...token, version, clock: systemClock },
     new AbortController().signal,
   );
   invocation.context.stdout.write(`${JSON.stringify(redactPlan(plan), null, 2)}\n`);

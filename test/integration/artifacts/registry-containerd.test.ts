@@ -154,13 +154,14 @@ async function start(options: Partial<RegistryOptions> = {}): Promise<RunningReg
 }
 
 /** What the plan writes, in a directory of this test. */
-async function mirror(gateways: readonly string[]): Promise<void> {
-  const [file] = registryFiles({
-    gateways,
+async function mirror(servers: readonly string[]): Promise<void> {
+  const gateways = {
+    servers,
     caFile: path.join(folder, 'ca.crt'),
     clientCertFile: path.join(folder, 'client.pem'),
     arch,
-  });
+  };
+  const [file] = registryFiles({ registries: {}, gateways }).files;
   const directory = path.join(folder, 'registries', '_default');
   await mkdir(directory, { recursive: true });
   await writeFile(path.join(directory, 'hosts.toml'), file?.content ?? '');

@@ -33,9 +33,9 @@ const readMirrors = () => readFile(mirrors(), 'utf8').catch(() => undefined);
 async function start() {
   const file = { path: mirrors(), content: 'new', mode: 0o644, uid: 0, gid: 0 };
   const worker = { memberFiles: [file] };
-  running = await membershipWatch({ worker, paths, clock: systemClock }).start(
-    AbortSignal.timeout(60_000),
-  );
+  const secretOf = (name: string) => `the ${name}`;
+  const watch = membershipWatch({ worker, secretOf, paths, clock: systemClock });
+  running = await watch.start(AbortSignal.timeout(60_000));
   return running;
 }
 

@@ -179,7 +179,7 @@ it('a worker that has lost all its sessions asks why, and hears that it was remo
     return { controllers: [{ ...link, reconnects: 0 }], acceptedStreams: 0, refusedStreams: 0 };
   };
   const loop = await keepDocument({
-    node: { config, host, paths, plan },
+    node: { paths, plan },
     document,
     agent: {
       name: 'x',

@@ -76,6 +76,37 @@ describe('run', () => {
     expect(versions).toMatchObject({ 'mini-k8s': '0.0.0-source', kubernetes: '1.37.1' });
   });
 
+  it('says where each value comes from, and shows no password', async () => {
+    const context = fakeContext({
+      MINI_K8S_API_PORT: '6444',
+      HTTPS_PROXY: 'http://me:secret@proxy.example:3128',
+    });
+    const args = ['config', 'show', '--origin', '--data-dir', '/nowhere', '--config', '/dev/null'];
+    expect(
+      await run([...args, '--set', 'api.sans=a.example', '--set', 'tuning=small'], context),
+    ).toBe(0);
+    const lines = context.stdout.text().split('\n');
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        '    port: 6444 # MINI_K8S_API_PORT',
+        '    gatewayPort: 9443 # default',
+        '      - a.example # --set api.sans',
+        '    https: http://***@proxy.example:3128 # HTTPS_PROXY',
+        '    taints: [] # default',
+        '  tuning: small # --set tuning',
+      ]),
+    );
+    expect(context.stdout.text()).not.toContain('secret');
+  });
+
+  it('prints the schema, and the variables of all fields', async () => {
+    const schema = JSON.parse((await cli('config', 'schema')).stdout) as object;
+    expect(schema).toMatchObject({ type: 'object', additionalProperties: false });
+    expect((await cli('config', 'variables')).stdout).toMatch(
+      /^spec\.network\.podCIDR +MINI_K8S_NETWORK_POD_CIDR +text$/m,
+    );
+  });
+
   it.each([
     [['controller', '--dry-run', '--data-dir', ''], 'Cannot use data directory ""'],
     [['controller', '--dry-run', '--data-dir', '/a b'], 'Cannot use data directory "/a b"'],

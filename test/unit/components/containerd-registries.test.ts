@@ -1,28 +1,28 @@
 import { expect, test } from 'vitest';
-import { registryFiles } from '../../../src/components/containerd-registries.ts';
+import { registryFiles, registrySign } from '../../../src/components/containerd-registries.ts';
 
-const options = {
-  gateways: ['10.0.0.4:9443', 'edge.example.test:443'],
+const gateways = {
+  servers: ['10.0.0.4:9443', 'edge.example.test:443'],
   caFile: '/var/lib/mini-k8s/pki/ca.crt',
   clientCertFile: '/var/lib/kubelet/pki/kubelet-client-current.pem',
   arch: 'arm64',
 };
 
 test('every gateway is a mirror of every registry, in order, and the registry itself stays the last resort', () => {
-  expect(registryFiles(options)).toEqual([
+  expect(registryFiles({ registries: {}, gateways }).files).toEqual([
     {
       path: '/etc/mini-k8s/registries/_default/hosts.toml',
-      mode: 0o644,
+      mode: 0o600,
       uid: 0,
       gid: 0,
-      content: `[host."https://10.0.0.4:9443"]
+      content: `${registrySign}
+[host."https://10.0.0.4:9443"]
 capabilities = ["pull", "resolve"]
 ca = "/var/lib/mini-k8s/pki/ca.crt"
 client = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 dial_timeout = "4s"
 [host."https://10.0.0.4:9443".header]
 mini-k8s-architecture = "arm64"
-
 [host."https://edge.example.test:443"]
 capabilities = ["pull", "resolve"]
 ca = "/var/lib/mini-k8s/pki/ca.crt"
@@ -36,5 +36,9 @@ mini-k8s-architecture = "arm64"
 });
 
 test('without gateways there is no file: containerd asks the registries', () => {
-  expect(registryFiles({ ...options, gateways: [] })).toEqual([]);
+  const nothing = { files: [], credentials: [] };
+  expect(registryFiles({ registries: {}, gateways: undefined })).toEqual(nothing);
+  expect(registryFiles({ registries: {}, gateways: { ...gateways, servers: [] } })).toEqual(
+    nothing,
+  );
 });
