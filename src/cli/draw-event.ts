@@ -1,4 +1,5 @@
 import type { NodeEvent } from '../node/events.ts';
+import { describeReload } from '../node/log-node-event.ts';
 import { paint } from './paint.ts';
 import type { OutputStream } from './streams.ts';
 
@@ -51,6 +52,10 @@ function drawStep(event: NodeEvent, { stream, isStopping }: DrawingContext): Dra
       };
     case 'clock-awaited':
       return { lines: [`${warning(stream)} waiting for the right time: ${event.message}`] };
+    case 'reloaded':
+      return { lines: [`${done} ${describeReload(event)}`] };
+    case 'reload-refused':
+      return { lines: event.messages.map((message) => `${failedMark(stream)} ${message}`) };
     case 'components-ready':
       return { begins: waitingForReady };
     case 'ready':

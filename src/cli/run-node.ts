@@ -4,9 +4,30 @@ import { createReporter } from './reporter.ts';
 import { version } from './version.ts';
 
 /** Runs a node in the foreground until a signal, with the reporter on stdout and the log on stderr. */
-export async function runUntilSignal(
+export function runUntilSignal(
   invocation: Invocation,
   start: (options: StartOptions, signal: AbortSignal) => Promise<void>,
+): Promise<number> {
+  return run(invocation, start, { reloads: undefined });
+}
+
+/**
+ * The same for a node, which reads its configuration again at SIGHUP; on a terminal that signal says that the terminal
+ * has gone, and ends it as ever.
+ */
+export async function runNodeUntilSignal(
+  invocation: Invocation,
+  start: (options: StartOptions, signal: AbortSignal) => Promise<void>,
+): Promise<number> {
+  const { createReloadRequests } = await import('../node/reload-requests.ts');
+  const isOnTerminal = process.stdin.isTTY || invocation.context.stderr.isTTY === true;
+  return run(invocation, start, { reloads: isOnTerminal ? undefined : createReloadRequests() });
+}
+
+async function run(
+  invocation: Invocation,
+  start: (options: StartOptions, signal: AbortSignal) => Promise<void>,
+  { reloads }: { readonly reloads: StartOptions['reloads'] | undefined },
 ): Promise<number> {
   const { context, options } = invocation;
   const [{ createLogger }, { systemClock }] = await Promise.all([
@@ -14,9 +35,13 @@ export async function runUntilSignal(
     import('../base/time.ts'),
   ]);
   const abort = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => abort.abort(signal));
   }
+  process.on('SIGHUP', () => {
+    if (reloads === undefined) abort.abort('SIGHUP');
+    else reloads.request();
+  });
   const isDebug = options.debug === true;
   const bundle = textOption(invocation, 'bundle');
   const trustBundle = textOption(invocation, 'trustBundle');
@@ -28,6 +53,7 @@ export async function runUntilSignal(
         ...(bundle === undefined ? {} : { bundle }),
         ...(trustBundle === undefined ? {} : { trustBundle }),
         env: context.env,
+        ...(reloads === undefined ? {} : { reloads }),
         isDebug,
         version,
         clock: systemClock,

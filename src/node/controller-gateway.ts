@@ -26,7 +26,8 @@ import { sharedConfig } from './shared-config.ts';
 import { passwordOf } from './stack-secrets.ts';
 
 export interface ControllerGatewayOptions {
-  readonly node: PreparedNode;
+  /** As it runs now: its configuration may change. */
+  readonly node: () => PreparedNode;
   readonly client: KubeClient;
   readonly sessions: TunnelSessions;
   readonly tunnel: TunnelServer;
@@ -38,8 +39,8 @@ export interface ControllerGatewayOptions {
 
 /** The one port that workers use besides the API's: join, artifacts, tunnel, and the proxy of metrics-server. */
 export async function controllerGateway(options: ControllerGatewayOptions): Promise<Gateway> {
-  const { node, client, sessions, tunnel, logger, clock } = options;
-  const { paths, plan } = node;
+  const { client, sessions, tunnel, logger, clock } = options;
+  const { paths, plan } = options.node();
   if (plan.gateway === undefined) throw new Error('a controller has a gateway');
   const store = await openStore(paths.storeDir);
   const tokens = createTokenCheck({ client, clock });
@@ -97,7 +98,7 @@ async function isAlive(
   { node, client, sessions }: ControllerGatewayOptions,
   nodeName: string,
 ): Promise<boolean> {
-  if (nodeName === node.plan.nodeName || sessions.isConnected(nodeName)) return true;
+  if (nodeName === node().plan.nodeName || sessions.isConnected(nodeName)) return true;
   const found = await client.get<KubeObject & { status?: { conditions?: readonly Condition[] } }>({
     resource: nodeResource,
     name: nodeName,
@@ -118,7 +119,7 @@ async function describeDocument(
   store: Parameters<typeof listOffered>[0],
   asking: { readonly request: JoinRequest; readonly site: NodeSite },
 ): Promise<JoinDocument> {
-  const { config, paths, plan } = node;
+  const { config, paths, plan } = node();
   const { request, site } = asking;
   const { api } = config.spec;
   const host = api.externalAddress === '' ? plan.nodeAddress : api.externalAddress;

@@ -34,6 +34,15 @@ export type NodeEvent =
       readonly messages: readonly string[];
       readonly elapsedMs: number;
     }
+  /** The configuration was read again and taken over; of the fields that changed, and of what was restarted. */
+  | {
+      readonly type: 'reloaded';
+      readonly changed: readonly string[];
+      readonly restarted: readonly string[];
+      readonly notes: readonly string[];
+    }
+  /** It was read again, and the node goes on with what it had. */
+  | { readonly type: 'reload-refused'; readonly messages: readonly string[] }
   /** Certificates are to be made and the clock is wrong. */
   | { readonly type: 'clock-awaited'; readonly message: string }
   | { readonly type: 'stopping'; readonly reason: string };

@@ -27,11 +27,30 @@ function describeStep(event: NodeEvent): Line {
       return { level: 'warn', message: `not Ready yet: ${event.messages.join('; ')}` };
     case 'clock-awaited':
       return { level: 'warn', message: `waiting for the right time: ${event.message}` };
+    case 'reloaded':
+      return { level: 'info', message: describeReload(event) };
+    case 'reload-refused':
+      return {
+        level: 'error',
+        message: `configuration not taken over: ${event.messages.join('; ')}`,
+      };
     case 'stopping':
       return { level: 'info', message: `stopping: ${event.reason}` };
     default:
       return undefined;
   }
+}
+
+/** `took over spec.kubelet.maxPods; restarted kubelet`. */
+export function describeReload(
+  event: Omit<Extract<NodeEvent, { type: 'reloaded' }>, 'type'>,
+): string {
+  const { changed, restarted, notes } = event;
+  return [
+    changed.length === 0 ? 'nothing new in the configuration' : `took over ${changed.join(', ')}`,
+    restarted.length === 0 ? 'restarted nothing' : `restarted ${restarted.join(', ')}`,
+    ...notes,
+  ].join('; ');
 }
 
 function describeEngine(event: NodeEvent): Line {

@@ -64,6 +64,23 @@ export async function realiseMachine(plan: NodePlan, options: RealiseOptions): P
   await handOverCni(plan, options.paths);
 }
 
+/** What a running node makes true of another plan: what the old one had is not touched again. */
+export async function realiseAgain(
+  plan: NodePlan,
+  before: NodePlan,
+  options: RealiseOptions,
+): Promise<void> {
+  const differs = (part: (of: NodePlan) => unknown) =>
+    JSON.stringify(part(plan)) !== JSON.stringify(part(before));
+  await ensureDirectories(plan.directories);
+  if (differs(({ artifacts, images }) => [artifacts, images])) {
+    await realiseArtifacts(plan, options);
+  }
+  if (differs(({ hostSettings }) => hostSettings)) await realiseHost(plan, options);
+  if (differs(({ pki }) => pki)) await realisePki(plan, options);
+  await realiseFiles(plan, options);
+}
+
 /** Where changes of the machine are recorded, for `reset`. */
 export function hostRecordFile(paths: Paths): string {
   return `${paths.stateDir}/host-settings.json`;

@@ -14,6 +14,7 @@ import { checkDataDirectory, checkMachine, requireNoMembership, requireRoot } fr
 import { prepareController } from './prepare.ts';
 import { ensureDirectories, realiseComponents, realisePlan } from './realise.ts';
 import { restorePodNetwork } from './reconcilers.ts';
+import type { ReloadRequests } from './reload-requests.ts';
 import { type StartTime, startTime } from './start-time.ts';
 import { superviseController } from './supervise-controller.ts';
 
@@ -25,6 +26,8 @@ export interface StartOptions {
   /** For the machine's HTTP proxy, and for what a service manager says to its service. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly isDebug: boolean;
+  /** Asks the running node to read its configuration again. */
+  readonly reloads?: ReloadRequests;
   readonly version: string;
   readonly logger: Logger;
   readonly clock: Clock;

@@ -1,9 +1,16 @@
 import { rm } from 'node:fs/promises';
-import { createServer, request, type Server } from 'node:http';
-import { errorCode, errorMessage, UserError } from '../base/errors.ts';
+import { createServer, request, type Server, type ServerResponse } from 'node:http';
+import {
+  errorCode,
+  errorMessage,
+  UserError,
+  type UserErrorOptions,
+  UserErrors,
+} from '../base/errors.ts';
 import { expositionType } from '../base/exposition.ts';
 import type { Clock } from '../base/time.ts';
 import type { Component, Termination } from '../supervisor/types.ts';
+import type { ReloadReport } from './reload.ts';
 import type { NodeStatus } from './status-types.ts';
 
 export interface StatusServerOptions {
@@ -12,6 +19,7 @@ export interface StatusServerOptions {
   readonly readStatus: () => Promise<NodeStatus>;
   /** Prometheus' text. */
   readonly renderMetrics: () => string;
+  readonly reload: () => Promise<ReloadReport>;
 }
 
 /**
@@ -26,6 +34,10 @@ export function statusServer(options: StatusServerOptions): Component {
       const server = createServer((incoming, outgoing) => {
         if (incoming.method === 'GET' && incoming.url === '/metrics') {
           outgoing.writeHead(200, { 'content-type': expositionType }).end(options.renderMetrics());
+          return;
+        }
+        if (incoming.method === 'POST' && incoming.url === '/reload') {
+          void answerReload(options.reload, outgoing);
           return;
         }
         if (incoming.method !== 'GET' || incoming.url !== '/status') {
@@ -58,6 +70,28 @@ export function statusServer(options: StatusServerOptions): Component {
       };
     },
   };
+}
+
+/** 422 with every problem where the node goes on with what it had. */
+async function answerReload(
+  reload: StatusServerOptions['reload'],
+  outgoing: ServerResponse,
+): Promise<void> {
+  const [code, body] = await reload().then(
+    (report) => [200, report] as const,
+    (error: unknown) => [422, { errors: problemsOf(error) }] as const,
+  );
+  outgoing.writeHead(code, { 'content-type': 'application/json' });
+  outgoing.end(JSON.stringify(body));
+}
+
+function problemsOf(error: unknown): UserErrorOptions[] {
+  const errors = error instanceof UserErrors ? error.errors : [error];
+  return errors.map((one) =>
+    one instanceof UserError
+      ? { what: one.what, why: one.why, ...(one.fix === undefined ? {} : { fix: one.fix }) }
+      : { what: 'reload the configuration', why: errorMessage(one) },
+  );
 }
 
 /**

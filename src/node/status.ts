@@ -18,7 +18,8 @@ import { earliestStart, type StartTime } from './start-time.ts';
 import type { ControllerTunnelStatus, NodeStatus } from './status-types.ts';
 
 export interface StatusSources {
-  readonly node: PreparedNode;
+  /** As it runs now: its configuration may change. */
+  readonly node: () => PreparedNode;
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly version: string;
@@ -39,7 +40,8 @@ const apiTimeoutMs = 3_000;
 /** Reads the whole status at each call; nothing is kept in between. */
 export function statusReader(sources: StatusSources): () => Promise<NodeStatus> {
   return async () => {
-    const { plan, paths } = sources.node;
+    const node = sources.node();
+    const { plan, paths } = node;
     const runsKubeProxy = plan.processes.some(({ name }) => name === 'kube-proxy');
     const [readiness, certificates, builtFrom, anonymousBytes] = await Promise.all([
       readClusterReadiness(
@@ -71,7 +73,7 @@ export function statusReader(sources: StatusSources): () => Promise<NodeStatus> 
         anonymousBytes,
         dataDir: paths.dataDir,
         builtFrom,
-        ...(runsKubeProxy ? { kubeProxyMode: kubeProxyMode(sources.node) } : {}),
+        ...(runsKubeProxy ? { kubeProxyMode: kubeProxyMode(node) } : {}),
       },
       components: sources.components(),
       addons: readiness.addons,

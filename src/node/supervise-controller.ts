@@ -17,14 +17,16 @@ import { createWindowBudget, windowBudgetBytes } from '../tunnel/window-budget.t
 import { controllerParts } from './components.ts';
 import { controllerGateway } from './controller-gateway.ts';
 import type { NodeEvent } from './events.ts';
-import { collectTwice, keepMemorySmall } from './keep-memory-small.ts';
 import { createKnownSites } from './known-sites.ts';
 import { outputLevel } from './log-threshold.ts';
-import { readSecrets } from './plan-secrets.ts';
+import { readSecrets, type SecretReader } from './plan-secrets.ts';
 import type { NodePlan } from './plan-types.ts';
-import type { PreparedNode } from './prepare.ts';
+import type { Planned, PreparedNode } from './prepare.ts';
+import { realiseAgain } from './realise.ts';
 import { reconcilerComponents } from './reconcilers.ts';
-import { reportClusterReady } from './report-readiness.ts';
+import { createReloader } from './reload.ts';
+import { registrationNotes } from './reload-notes.ts';
+import { runSupervisor } from './run-supervisor.ts';
 import { fillStackSecrets } from './stack-secrets.ts';
 import type { SuperviseOptions } from './start.ts';
 import { statusReader } from './status.ts';
@@ -44,51 +46,56 @@ export async function superviseController(
     isSettled ||= event.type === 'cluster-ready' || event.type === 'not-ready';
     options.onEvent(event);
   };
-  const client = createKubeClient({
-    server: `https://127.0.0.1:${node.config.spec.api.port}`,
-    caFile: pkiFiles(paths).ca.certFile,
-    certFile: `${paths.pkiDir}/mini-k8s-client.crt`,
-    keyFile: `${paths.pkiDir}/mini-k8s-client.key`,
-  });
+  const client = ownClient(node);
   const { sessions, routes, tunnel, metrics } = createTunnel(node, plan.tunnel, {
-    client,
-    clock,
-    logger,
+    ...{ client, clock, logger },
   });
-  const nodeSites = createNodeSites({ client, logger, siteOf: (name) => sites.siteOf(name) });
-  const sites = createKnownSites({
-    localNode: { name: plan.nodeName, site: mainSite },
-    onChange: nodeSites.recheck,
-  });
-  const removed = createRemovedNodes({
-    client,
-    logger,
-    onRemoved: (name) => sessions.closeNode(name, `node ${name} was removed`),
-  });
+  const { nodeSites, sites, removed } = createNodeKnowledge(plan, { client, logger, sessions });
   const secretOf = await readSecrets(plan, node.config);
+  const stacks = createPackagedStacks(node, secretOf);
   const deployer = createDeployer({
-    client,
-    packaged: fillStackSecrets(plan.stacks, secretOf),
+    ...{ client, clock, logger, onEvent },
+    packaged: stacks.current,
     manifestsDir: paths.manifestsDir,
-    clock,
-    logger,
-    onEvent,
   });
   const parts = {
     ...options,
     ...{ plan, secretOf, paths, client, deployer, tunnel, onEvent },
     outputLevel: () => outputLevel({ isDebug, isSettled }),
   };
+  const takeStacks: typeof stacks.take = (planned, reader) => {
+    stacks.take(planned, reader);
+    deployer.trigger();
+  };
+  const loops = { ...parts, routes, sessions, sites, nodeSites, removed };
+  const reloader = createReloader({
+    ...{ ...parts, node, onTaken: takeStacks },
+    supervisor: () => supervisor,
+    rules: { notes: registrationNotes.taints },
+    realise: ({ plan: next, config }, before) =>
+      realiseAgain(next, before.plan, { ...parts, config, signal }),
+    componentsFor: (planned, reader) => [
+      ...controllerParts({ ...parts, plan: planned.plan, secretOf: reader }),
+      ...reconcilerComponents({ ...loops, node: { ...node, ...planned } }),
+    ],
+  });
+  const now = (): PreparedNode => ({ ...node, ...reloader.current() });
   const supervisor: Supervisor = createSupervisor({
     components: [
       ...controllerParts(parts),
-      ...reconcilerComponents({ ...parts, node, routes, sessions, sites, nodeSites, removed }),
-      await controllerGateway({ ...parts, node, sessions, sites, removed }),
+      ...reconcilerComponents({ ...loops, node }),
+      await controllerGateway({ ...loops, node: now }),
       statusServer({
         socketPath: paths.statusSocket,
         clock,
-        readStatus: statusReader({ ...parts, node, sites, components: () => supervisor.status() }),
+        readStatus: statusReader({
+          ...parts,
+          node: now,
+          sites,
+          components: () => supervisor.status(),
+        }),
         renderMetrics: () => renderTunnelMetrics(tunnel.status(), metrics.read()),
+        reload: reloader.reload,
       }),
     ],
     clock,
@@ -97,14 +104,56 @@ export async function superviseController(
     onEvent,
   });
   try {
-    const components = () => supervisor.status();
-    const componentsReady = supervisor.start(signal);
-    await reportClusterReady({ ...parts, components, componentsReady }, signal);
-    await keepMemorySmall({ collect: collectTwice }, signal);
+    await runSupervisor({ ...parts, supervisor, reloader }, signal);
   } finally {
-    await supervisor.stop();
     client.close();
   }
+}
+
+function ownClient({ config, paths }: PreparedNode): KubeClient {
+  return createKubeClient({
+    server: `https://127.0.0.1:${config.spec.api.port}`,
+    caFile: pkiFiles(paths).ca.certFile,
+    certFile: `${paths.pkiDir}/mini-k8s-client.crt`,
+    keyFile: `${paths.pkiDir}/mini-k8s-client.key`,
+  });
+}
+
+/** Where nodes are, and which were taken out of the cluster. */
+function createNodeKnowledge(
+  { nodeName }: NodePlan,
+  {
+    client,
+    logger,
+    sessions,
+  }: {
+    readonly client: KubeClient;
+    readonly logger: Logger;
+    readonly sessions: TunnelSessions;
+  },
+) {
+  const nodeSites = createNodeSites({ client, logger, siteOf: (name) => sites.siteOf(name) });
+  const sites = createKnownSites({
+    localNode: { name: nodeName, site: mainSite },
+    onChange: nodeSites.recheck,
+  });
+  const removed = createRemovedNodes({
+    client,
+    logger,
+    onRemoved: (name) => sessions.closeNode(name, `node ${name} was removed`),
+  });
+  return { nodeSites, sites, removed };
+}
+
+/** The stacks of the plan that the node runs with; the deployer asks again when it is told of others. */
+function createPackagedStacks(node: Planned, secretOf: SecretReader) {
+  let stacks = fillStackSecrets(node.plan.stacks, secretOf);
+  return {
+    current: () => stacks,
+    take: ({ plan }: Planned, reader: SecretReader) => {
+      stacks = fillStackSecrets(plan.stacks, reader);
+    },
+  };
 }
 
 interface TunnelParts {

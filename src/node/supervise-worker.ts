@@ -7,23 +7,27 @@ import { renderExposition } from '../base/exposition.ts';
 import type { ProxySettings } from '../base/proxy-settings.ts';
 import { kubeletClientCertificate } from '../components/kubelet.ts';
 import { membershipComponent, pkiFiles } from '../components/layout.ts';
+import type { Paths } from '../config/paths.ts';
 import type { JoinDocument } from '../join/types.ts';
 import { createKubeClient } from '../kube-client/client.ts';
 import type { KubeClient } from '../kube-client/types.ts';
 import { createSupervisor, type Supervisor } from '../supervisor/supervisor.ts';
 import type { Component } from '../supervisor/types.ts';
-import { imagesComponent, processComponents } from './components.ts';
+import type { TunnelAgent } from '../tunnel/agent.ts';
+import { imagesComponent, type NodeParts, processComponents } from './components.ts';
 import type { NodeEvent } from './events.ts';
-import { collectTwice, keepMemorySmall } from './keep-memory-small.ts';
 import { outputLevel } from './log-threshold.ts';
 import { loopComponent } from './loop-component.ts';
-import { removalError, writeRemoval } from './membership.ts';
-import { membershipWatch } from './membership-watch.ts';
+import { hasKubeletCertificate, removalError, writeRemoval } from './membership.ts';
+import { membershipWatch, writeMemberFiles } from './membership-watch.ts';
 import { readSecrets } from './plan-secrets.ts';
 import type { WorkerPlan } from './plan-types.ts';
-import type { PreparedNode } from './prepare.ts';
+import type { Planned, PreparedNode } from './prepare.ts';
+import { realiseAgain } from './realise.ts';
 import { keepDocument } from './refresh-document.ts';
-import { reportClusterReady } from './report-readiness.ts';
+import { createReloader, type ReloaderOptions } from './reload.ts';
+import { registrationNotes } from './reload-notes.ts';
+import { runSupervisor } from './run-supervisor.ts';
 import type { SuperviseOptions } from './start.ts';
 import { statusReader } from './status.ts';
 import { statusServer } from './status-server.ts';
@@ -71,6 +75,11 @@ export async function superviseWorker(
     ...{ plan, secretOf, paths },
     outputLevel: () => outputLevel({ isDebug: options.isDebug, isSettled }),
   };
+  const reloader = createReloader({
+    ...reloading(engines, end),
+    supervisor: () => supervisor,
+  });
+  const now = (): PreparedNode => ({ ...node, ...reloader.current() });
   const supervisor: Supervisor = createSupervisor({
     components: [
       apiEndpoint,
@@ -89,14 +98,12 @@ export async function superviseWorker(
         clock: options.clock,
         readStatus: statusReader({
           ...parts,
+          node: now,
           agent: agent.agent,
           components: () => supervisor.status(),
         }),
-        renderMetrics: () =>
-          renderExposition([
-            ...agent.agent.metrics(),
-            ...apiEndpointFamilies(apiEndpoint.status()),
-          ]),
+        renderMetrics: () => renderMetrics(agent.agent, apiEndpoint),
+        reload: reloader.reload,
       }),
     ],
     clock: options.clock,
@@ -105,16 +112,45 @@ export async function superviseWorker(
     onEvent,
   });
   try {
-    const components = () => supervisor.status();
-    const componentsReady = supervisor.start(end);
-    await reportClusterReady({ ...engines, components, componentsReady }, end);
-    await keepMemorySmall({ collect: collectTwice }, end);
+    await runSupervisor({ ...engines, supervisor, reloader }, end);
   } finally {
-    await supervisor.stop();
     client.close();
     if (removal.signal.aborted) await writeRemoval(paths, removal.signal.reason as UserError);
   }
   removal.signal.throwIfAborted();
+}
+
+/** How a running worker takes another configuration over. */
+function reloading(
+  engines: WorkerParts & NodeParts,
+  signal: AbortSignal,
+): Omit<ReloaderOptions, 'supervisor'> {
+  return {
+    ...engines,
+    realise: async (next, before) => {
+      await realiseAgain(next.plan, before.plan, { ...engines, config: next.config, signal });
+      await realiseMemberFiles(next, engines.paths);
+    },
+    componentsFor: (planned, secretOf) => {
+      const changed = { ...engines, plan: planned.plan, secretOf };
+      return [...processComponents(changed), imagesComponent(changed, ['containerd'])];
+    },
+    // The tunnel and the balancer have been told of a proxy.
+    rules: {
+      atStartOnly: ['spec.proxy'],
+      notes: { ...registrationNotes.labels, ...registrationNotes.taints },
+    },
+  };
+}
+
+/** What names the kubelet's certificate is away while there is none. */
+async function realiseMemberFiles({ plan, config }: Planned, paths: Paths): Promise<void> {
+  if (plan.worker === undefined || !(await hasKubeletCertificate(paths))) return;
+  await writeMemberFiles(plan.worker, await readSecrets(plan, config));
+}
+
+function renderMetrics(agent: TunnelAgent, apiEndpoint: ApiEndpoint): string {
+  return renderExposition([...agent.metrics(), ...apiEndpointFamilies(apiEndpoint.status())]);
 }
 
 /** Its own API, through the balancer, as the node that it is. */

@@ -57,6 +57,39 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       expect(await worker.node.exists(mirrors)).toBe(true);
     });
 
+    test('the worker takes over what it may say itself, and restarts only its kubelet', async () => {
+      const pids = async () =>
+        (await worker.status()).components.map(({ name, state }) => [
+          name,
+          state.type === 'Running' ? state.pid : state,
+        ]);
+      const before = new Map((await pids()).map(([name, pid]) => [name, pid]));
+      const reload = () => worker.node.exec([nodePaths.executable, 'reload']);
+      const part = (spec: object) =>
+        worker.node.writeFile('/etc/mini-k8s/config.yaml.d/10.yaml', JSON.stringify({ spec }));
+      await part({ network: { clusterDomain: 'elsewhere' } });
+      expect((await reload()).stderr).toContain(
+        "spec.network.clusterDomain: is the cluster's, and a worker has it from there",
+      );
+      const mirrored = { 'registry.lan:5000': { mirrors: [{ url: 'http://10.255.0.9:5000' }] } };
+      await part({ kubelet: { maxPods: 22 }, registries: mirrored });
+      expect(await reload()).toMatchObject({
+        exitCode: 0,
+        stdout:
+          'took over spec.registries.registry.lan:5000, spec.kubelet.maxPods; restarted kubelet\n',
+      });
+      const changed = (await pids()).filter(([name, pid]) => before.get(name) !== pid);
+      expect(changed.map(([name]) => name)).toEqual(['kubelet']);
+      const file = '/etc/mini-k8s/registries/registry.lan:5000/hosts.toml';
+      const hosts = await worker.node.readFile(file);
+      expect(hosts).toMatch(
+        /\[host\."https:\/\/.*:9443"\][\s\S]*\[host\."http:\/\/10\.255\.0\.9:5000"\]/,
+      );
+      await worker.node.run(['rm', '-r', '/etc/mini-k8s/config.yaml.d']);
+      expect((await reload()).exitCode).toBe(0);
+      expect(await worker.node.exists(file)).toBe(false);
+    });
+
     test('a reset takes the mirrors away', async () => {
       expect(await worker.stop()).toBe(0);
       await worker.node.run([nodePaths.executable, 'reset', '--yes']);

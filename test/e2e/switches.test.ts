@@ -146,6 +146,68 @@ describe.skipIf(nodeSkipReason() !== undefined)('with everything switched off', 
     const exec = ['exec', '-n', 'own', 'first', '--', 'hostname'];
     expect(await current().kubectl(exec)).toBe('first\n');
   });
+
+  describe('a reload', () => {
+    const configFile = '/etc/mini-k8s/config.yaml';
+    const running = async () => {
+      const { components } = await current().status();
+      return new Map(
+        components.map(({ name, state }) => [name, state.type === 'Running' ? state.pid : state]),
+      );
+    };
+
+    test('restarts only the component whose plan changed, and pods run on', async () => {
+      const before = await running();
+      const part = 'spec: { kubelet: { maxPods: 33 } }\n';
+      await node.writeFile(`${configFile}.d/10-pods.yaml`, part);
+      expect(await current().run(['config', 'show', '--origin'])).toContain(
+        `maxPods: 33 # ${configFile}.d/10-pods.yaml:1\n`,
+      );
+      expect(await current().run(['reload'])).toBe(
+        'took over spec.kubelet.maxPods; restarted kubelet\n',
+      );
+      const after = await running();
+      const changed = [...after].filter(([name, pid]) => before.get(name) !== pid);
+      expect(changed.map(([name]) => name)).toEqual(['kubelet']);
+      await waitFor(
+        async () => (await current().getJson(['node', 'edge-7'])).status.capacity.pods === '33',
+        { subject: 'the kubelet to tell its new number of pods', timeoutMs: 60_000 },
+      );
+      const pod = await current().getJson(['pod', 'first', '-n', 'own']);
+      expect(pod.status.containerStatuses[0]).toMatchObject({ ready: true, restartCount: 0 });
+    });
+
+    test('refuses what cannot be changed, and the node goes on', async () => {
+      const before = await running();
+      const part = 'spec: { network: { podCIDR: 10.9.0.0/16 }, kubelet: { maxPods: 44 } }\n';
+      await node.writeFile(`${configFile}.d/20-network.yaml`, part);
+      const refused = await current().mini(['reload']);
+      expect(refused).toMatchObject({ exitCode: 1, stdout: '' });
+      expect(refused.stderr).toContain(
+        'Cannot change spec.network.podCIDR from 10.244.0.0/16 to 10.9.0.0/16: it is fixed when a cluster is made',
+      );
+      expect([...(await running())]).toEqual([...before]);
+      await node.run(['rm', `${configFile}.d/20-network.yaml`]);
+    });
+
+    test('comes by SIGHUP too', async () => {
+      const part = 'spec: { extraArgs: { kube-scheduler: { v: 3 } } }\n';
+      await node.writeFile(`${configFile}.d/30-scheduler.yaml`, part);
+      const before = await running();
+      current().process.kill('SIGHUP');
+      await current().waitForStatus(
+        ({ components }) => {
+          const state = components.find(({ name }) => name === 'kube-scheduler')?.state;
+          return (
+            state?.type === 'Running' && state.ready && state.pid !== before.get('kube-scheduler')
+          );
+        },
+        { subject: 'another kube-scheduler' },
+      );
+      const changed = [...(await running())].filter(([name, pid]) => before.get(name) !== pid);
+      expect(changed.map(([name]) => name)).toEqual(['kube-scheduler']);
+    });
+  });
 });
 
 describe.skipIf(nodeSkipReason() !== undefined)('a controller without workloads', () => {

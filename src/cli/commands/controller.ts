@@ -6,7 +6,7 @@ import {
   type Invocation,
   nodeOptions,
 } from '../command.ts';
-import { runOptions, runUntilSignal } from '../run-node.ts';
+import { runNodeUntilSignal, runOptions } from '../run-node.ts';
 import { installOptions, runInstallation } from './install.ts';
 
 const debugOption = {
@@ -54,7 +54,7 @@ export const controllerCommand: CommandSpec = {
   run: (invocation) =>
     invocation.options.dryRun === true
       ? printPlan(invocation)
-      : runUntilSignal(invocation, async (options, signal) => {
+      : runNodeUntilSignal(invocation, async (options, signal) => {
           const { runController } = await import('../../node/start.ts');
           await runController({ ...options, ...prepareOptions(invocation) }, signal);
         }),

@@ -14,6 +14,7 @@ import {
 import { kubeconfigCommand } from './kubeconfig.ts';
 import { nodeCommand } from './node.ts';
 import { ctrCommand, etcdctlCommand, kubectlCommand } from './passthrough.ts';
+import { reloadCommand } from './reload.ts';
 import { resetCommand } from './reset.ts';
 import { statusCommand } from './status.ts';
 import { tokenCommand } from './token.ts';
@@ -34,6 +35,7 @@ export const commands: readonly CommandSpec[] = [
   kubectlCommand,
   kubeconfigCommand,
   configCommand,
+  reloadCommand,
   artifactsCommand,
   imagesCommand,
   ctrCommand,

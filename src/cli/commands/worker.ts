@@ -7,7 +7,7 @@ import {
   nodeOptions,
   textOption,
 } from '../command.ts';
-import { runOptions, runUntilSignal } from '../run-node.ts';
+import { runNodeUntilSignal, runOptions } from '../run-node.ts';
 import { version } from '../version.ts';
 import { installOptions, runInstallation } from './install.ts';
 
@@ -110,7 +110,7 @@ async function runWorkerCommand(invocation: Invocation): Promise<number> {
   const endAfterDownload = () => {
     wantsAnew = true;
   };
-  const exitCode = await runUntilSignal(invocation, (options, signal) =>
+  const exitCode = await runNodeUntilSignal(invocation, (options, signal) =>
     runWorker(
       {
         ...options,

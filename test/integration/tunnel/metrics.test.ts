@@ -92,8 +92,12 @@ test('the balancer, and names that need escaping, are of the format', async () =
 async function scrape(renderMetrics: () => string): Promise<string> {
   const directory = await mkdtemp(path.join(tmpdir(), 'mini-k8s-metrics-'));
   const socketPath = path.join(directory, 'status.sock');
-  const readStatus = () => Promise.reject(new Error('not asked for'));
-  const component = statusServer({ socketPath, clock: systemClock, readStatus, renderMetrics });
+  const unused = () => Promise.reject(new Error('not asked for'));
+  const component = statusServer({
+    ...{ socketPath, clock: systemClock, renderMetrics },
+    readStatus: unused,
+    reload: unused,
+  });
   const running = await component.start(AbortSignal.timeout(60_000));
   try {
     return await get(socketPath);
