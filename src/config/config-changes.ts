@@ -17,6 +17,27 @@ const liveFields: readonly string[] = [
   ...['spec.addons', 'spec.hardening', 'spec.tuning'],
 ];
 
+/** The part of a configuration that a cluster keeps for life. */
+export type ImmutableConfig = Pick<
+  ClusterConfig['spec']['network'],
+  'podCIDR' | 'serviceCIDR' | 'clusterDomain'
+>;
+
+export function immutablePart({ spec }: ClusterConfig): ImmutableConfig {
+  const { podCIDR, serviceCIDR, clusterDomain } = spec.network;
+  return { podCIDR, serviceCIDR, clusterDomain };
+}
+
+/** Why a node of a cluster that was made with `made` cannot start with a configuration. Pure. */
+export function refusedStart(made: ImmutableConfig, next: ClusterConfig): UserError[] {
+  const wanted: Readonly<Record<string, string>> = { ...immutablePart(next) };
+  return Object.entries(made).flatMap(([name, value]) =>
+    wanted[name] === value
+      ? []
+      : [refusal(`spec.network.${name}`, { from: value, to: wanted[name] })],
+  );
+}
+
 export interface ReloadRules {
   /** Fields that this node reads only when it starts, though others take them over. */
   readonly atStartOnly?: readonly string[];

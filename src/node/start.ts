@@ -4,6 +4,7 @@ import type { Clock } from '../base/time.ts';
 import { type Paths, pathsFor } from '../config/paths.ts';
 import { awaitNetwork } from './await-network.ts';
 import { boundServiceLog } from './bound-service-log.ts';
+import { rememberCluster, requireSameCluster } from './cluster-record.ts';
 import type { ConfigSourceOptions } from './config-sources.ts';
 import { endProcesses } from './end-processes.ts';
 import type { NodeEvent } from './events.ts';
@@ -86,8 +87,10 @@ async function startController(options: ControllerOptions, signal: AbortSignal):
   await checkMachine(node, 'before', signal);
   await runUnderLock(node.paths, { ...options, command: 'controller' }, signal, async () => {
     await requireNoMembership(node.paths);
+    await requireSameCluster(node);
     await checkMachine(node, 'locked', signal);
     await realisePlan(node.plan, { ...options, ...node, signal });
+    await rememberCluster(node);
     await restorePodNetwork(node.plan);
     await superviseController(node, { ...options, started }, signal);
   });

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { changedFields, notesOn, refusedChanges } from '../../../src/config/config-changes.ts';
+import {
+  changedFields,
+  immutablePart,
+  notesOn,
+  refusedChanges,
+  refusedStart,
+} from '../../../src/config/config-changes.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 
 const config = (spec: object) => parseConfig(JSON.stringify({ spec }), 'test');
@@ -32,6 +38,8 @@ describe('refusedChanges', () => {
       ],
       [expect.stringContaining('names below it'), expect.stringContaining('cluster.local')],
     ]);
+    expect(refusedStart(immutablePart(await config({})), next)).toEqual(errors);
+    expect(refusedStart(immutablePart(next), next)).toEqual([]);
   });
 
   it('refuses what a node reads only when it starts', async () => {
