@@ -3,6 +3,7 @@ import {
   installedExecutable,
   openrcScriptFile,
   previousExecutable,
+  schemaFile,
   systemdUnitFile,
 } from './paths.ts';
 import { renderEnvironment } from './render-environment.ts';
@@ -24,13 +25,17 @@ export function planInstall(request: InstallRequest, manager: ServiceManagerName
     mode: 0o600,
     ...owner,
   };
+  const schema =
+    request.schema === undefined
+      ? []
+      : [{ path: schemaFile, content: request.schema, mode: 0o644, ...owner }];
   return {
     manager,
     command: request.command,
     dataDir: request.dataDir,
     executable: installedExecutable,
     previousExecutable,
-    files: [...(environment.content === '' ? [] : [environment]), service],
+    files: [...(environment.content === '' ? [] : [environment]), ...schema, service],
     ...(request.user === undefined ? {} : { user: request.user }),
   };
 }

@@ -24,6 +24,7 @@ retry="TERM/${stopSeconds}"
 rc_ulimit="-n 1048576"
 # Containers outlive the supervisor: no cgroup is emptied when the service stops.
 rc_cgroup_cleanup=no
+extra_started_commands=reload
 
 depend() {
 	# Not need: some distributions have no service of that name.
@@ -36,6 +37,12 @@ start_pre() {
 		. ${environmentFile}
 		set +a
 	fi
+}
+
+reload() {
+	ebegin "Reloading the configuration of mini-k8s"
+	${quoteWord(executable)} reload
+	eend $?
 }
 
 stop_pre() {

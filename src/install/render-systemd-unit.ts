@@ -36,6 +36,7 @@ export function renderSystemdUnit(options: UnitOptions): string {
     '# Messages come from systemd-notify, a child of the supervisor.',
     'NotifyAccess=all',
     `ExecStart=${commandLine.join(' ')}`,
+    `ExecReload=${quoteWord(options.executable)} reload`,
     `EnvironmentFile=-${environmentFile}`,
     '# What is for the person at a terminal; the log is on stderr, which would go the same way by default.',
     'StandardOutput=null',

@@ -13,6 +13,8 @@ export interface InstallRequest {
   /** Proxy settings of the installing shell: without them the service would not reach what that shell does. */
   readonly environment: Readonly<Record<string, string>>;
   readonly allowsNegativeOomScore: boolean;
+  /** The JSON schema of the configuration, by which editors on this machine complete it. */
+  readonly schema?: string;
   /** Made where the machine has none of that name. */
   readonly user?: SystemUser;
 }

@@ -1,5 +1,6 @@
 import { errorCode, throwCollected, UserError } from '../base/errors.ts';
 import type { Paths } from '../config/paths.ts';
+import { settingVariables } from '../config/settings.ts';
 import { applyChanges, removeFile } from '../install/apply-changes.ts';
 import { comparePlan, describeChange, describePlan } from '../install/compare-plan.ts';
 import { readInstallRecord, writeInstallRecord } from '../install/install-record.ts';
@@ -86,9 +87,11 @@ async function planFor(
   { manager }: ServiceControl,
 ): Promise<InstallPlan> {
   const { dataDir } = paths;
-  const environment = proxyEnvironment(env);
+  const environment = { ...proxyEnvironment(env), ...settingVariables(env) };
   const allowsNegativeOomScore = await probeNegativeOomScore();
-  const request = { command, args, dataDir, environment, allowsNegativeOomScore };
+  const { renderJsonSchema } = await import('../config/json-schema.ts');
+  const schema = renderJsonSchema();
+  const request = { command, args, dataDir, environment, schema, allowsNegativeOomScore };
   return planInstall({ ...request, ...(user === undefined ? {} : { user }) }, manager);
 }
 

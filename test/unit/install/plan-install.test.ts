@@ -32,6 +32,18 @@ describe('planInstall', () => {
     ]);
   });
 
+  it('puts the schema beside the configuration, and how to reload it into the service', () => {
+    const plan = planInstall({ ...request, schema: '{}\n' }, 'systemd');
+    expect(plan.files.map(({ path, mode }) => [path, mode])).toEqual([
+      ['/etc/mini-k8s/config.schema.json', 0o644],
+      ['/etc/systemd/system/mini-k8s.service', 0o644],
+    ]);
+    expect(plan.files[1]?.content).toContain('\nExecReload=/usr/local/bin/mini-k8s reload\n');
+    expect(planInstall(request, 'OpenRC').files[0]?.content).toMatch(
+      /^extra_started_commands=reload$[\s\S]*^reload\(\) \{$[\s\S]*^\t\/usr\/local\/bin\/mini-k8s reload$/m,
+    );
+  });
+
   it('makes a user only for who asks for one', () => {
     const user = { name: 'etcd', id: 2379 };
     expect(planInstall({ ...request, user }, 'systemd').user).toEqual(user);
