@@ -98,8 +98,17 @@ async function readSetting(setting: string, schema: Schema): Promise<ConfigLayer
   const words = name.split('.');
   const isWhole = ['spec', 'metadata', 'apiVersion', 'kind'].includes(words[0] ?? '');
   const { path, kind } = locate(isWhole ? words : ['spec', ...words], schema);
-  const value = await readValue(setting.slice(at + 1), kind);
-  return layerFrom(nest(path, value), `--set ${name}`);
+  const text = setting.slice(at + 1);
+  if (/:\/\/[^/\s]*@/.test(text)) return failed(visibleSecret(name));
+  return layerFrom(nest(path, await readValue(text, kind)), `--set ${name}`);
+}
+
+function visibleSecret(name: string): UserError {
+  return new UserError({
+    what: `use --set ${name}`,
+    why: 'there is a password in it, and everybody on this machine sees a command line',
+    fix: 'put it into a file of /etc/mini-k8s/config.yaml.d that only root can read (chmod 600)',
+  });
 }
 
 /** The field that is meant; behind a mapping with free keys the rest is one key, dots and all. */

@@ -127,6 +127,13 @@ describe('settings by environment and flag', () => {
     ]);
   });
 
+  it('by --set hold no password', async () => {
+    const { errors } = await flagLayer(['proxy.https=http://a:b@p:1'], clusterConfigSchema);
+    expect(errors.map(({ message }) => message)).toEqual([
+      'Cannot use --set proxy.https: there is a password in it, and everybody on this machine sees a command line',
+    ]);
+  });
+
   it("take the machine's proxy variables, the lower-case ones first", () => {
     const { document, origins } = proxyLayer({
       HTTPS_PROXY: 'http://a:1',
