@@ -1,3 +1,4 @@
+import { kubeletFields, kubeletFieldsVersion } from './kubelet-fields.ts';
 import { nearest } from './nearest.ts';
 import { neededEntries, protectedFlags } from './protected-flags.ts';
 import { protectedKubeletFields } from './protected-kubelet.ts';
@@ -34,10 +35,11 @@ function kubeletProblems(fields: ClusterSpec['kubelet']): Problem[] {
     const path = `spec.kubelet.${name}`;
     const reason = protectedKubeletFields[name];
     if (reason !== undefined) return [{ path, message: `is not to be changed: ${reason}` }];
-    if (/^[a-z][A-Za-z0-9]*$/.test(name)) return [];
-    const guess = nearest(name, Object.keys(protectedKubeletFields));
+    if (kubeletFields.includes(name)) return [];
+    const guess = nearest(name, kubeletFields);
     const hint = guess === undefined ? '' : `; did you mean "${guess}"?`;
-    return [{ path, message: `is not a field of KubeletConfiguration, such as maxPods${hint}` }];
+    const message = `is no field of KubeletConfiguration in Kubernetes ${kubeletFieldsVersion}${hint}`;
+    return [{ path, message }];
   });
 }
 

@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { componentVersion } from '../../../src/artifacts/catalog.ts';
+import { kubeletFields, kubeletFieldsVersion } from '../../../src/config/kubelet-fields.ts';
+import { inspectConfig } from '../../../src/config/parse.ts';
 import { neededEntries, protectedFlags } from '../../../src/config/protected-flags.ts';
 import { protectedKubeletFields } from '../../../src/config/protected-kubelet.ts';
 import type { ExtraArgsComponent } from '../../../src/config/types.ts';
@@ -58,6 +61,23 @@ describe('every flag that mini-k8s sets', () => {
       const reasons = protectedFlags[component as ExtraArgsComponent];
       expect(flags.filter((flag) => reasons[flag] !== undefined)).toEqual([]);
     }
+  });
+
+  it('is known by its name where the kubelet would pass a wrong one over', async () => {
+    // The list is of one version: with another one it has to be made again.
+    expect(componentVersion('kubernetes')).toMatch(new RegExp(`^${kubeletFieldsVersion}\\.`));
+    const plan = await planFor({ spec: "  node: { taints: ['a=b:NoSchedule'] }" });
+    const fields = Object.keys(jsonFile(plan, 'kubelet.json') as object);
+    const unknown = [...fields, ...Object.keys(protectedKubeletFields), ...tunableFields].filter(
+      (field) => !kubeletFields.includes(field),
+    );
+    expect(unknown).toEqual([]);
+    const spec = JSON.stringify({ spec: { kubelet: { maxPod: 1, xyzzy: 1 } } });
+    const { errors } = await inspectConfig(spec, 'c');
+    expect(errors.map(({ why }) => why)).toEqual([
+      'spec.kubelet.maxPod: is no field of KubeletConfiguration in Kubernetes 1.37; did you mean "maxPods"?',
+      'spec.kubelet.xyzzy: is no field of KubeletConfiguration in Kubernetes 1.37',
+    ]);
   });
 
   it('holds for the fields of the kubelet too', async () => {
