@@ -61,6 +61,17 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       expect(await machine.run(['logs'])).toContain('the node and all addons are Ready');
     });
 
+    test('rc-service reload takes a part of the configuration over', async () => {
+      const parts = '/etc/mini-k8s/config.yaml.d';
+      await machine.node.writeFile(`${parts}/10-pods.yaml`, 'spec: { kubelet: { maxPods: 60 } }\n');
+      const { kubelet, ...others } = await runningComponents(machine.node);
+      await machine.node.run(['rc-service', 'mini-k8s', 'reload']);
+      const after = await runningComponents(machine.node);
+      expect(after['kubelet']).not.toEqual(kubelet);
+      expect(after).toMatchObject(others);
+      await machine.node.run(['rm', '-r', parts]);
+    });
+
     test('a supervisor that was killed is started again, and pods run on', async () => {
       await importTestImage(machine);
       await startPods(machine, 'shop', [slowToEnd()]);

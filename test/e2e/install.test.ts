@@ -195,6 +195,18 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       expect(await machine.kubectl(slowContainer)).toBe(pod);
     });
 
+    test('systemctl reload takes a part of the configuration over', async () => {
+      const part = 'spec: { kubelet: { maxPods: 60 } }\n';
+      await machine.node.writeFile('/etc/mini-k8s/config.yaml.d/10-pods.yaml', part);
+      const schema = JSON.parse(await machine.node.readFile('/etc/mini-k8s/config.schema.json'));
+      expect(schema.properties.spec.properties.kubelet.type).toBe('object');
+      const { kubelet, ...others } = await runningComponents(machine.node);
+      await machine.node.run(['systemctl', 'reload', 'mini-k8s']);
+      const after = await runningComponents(machine.node);
+      expect(after['kubelet']).not.toEqual(kubelet);
+      expect(after).toMatchObject(others);
+    });
+
     test('logs shows the service, or one component', async () => {
       const { version } = await machine.status();
       expect(version).not.toBe('');

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster, unreadyParts } from '../support/e2e/cluster.ts';
 import { explainFailures } from '../support/e2e/explain-failures.ts';
@@ -85,7 +86,15 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       expect(hosts).toMatch(
         /\[host\."https:\/\/.*:9443"\][\s\S]*\[host\."http:\/\/10\.255\.0\.9:5000"\]/,
       );
-      await worker.node.run(['rm', '-r', '/etc/mini-k8s/config.yaml.d']);
+      const foreign = '/etc/mini-k8s/registries/quay.io/hosts.toml';
+      await worker.node.writeFile(foreign, 'server = "https://quay.lan"\n');
+      await part({ registries: { 'quay.io': mirrored['registry.lan:5000'] } });
+      expect((await reload()).stderr).toContain(
+        `Cannot write ${foreign}: it is there, and mini-k8s did not write it`,
+      );
+      expect(await worker.node.readFile(foreign)).toBe('server = "https://quay.lan"\n');
+      expect(await worker.node.readFile(file)).toBe(hosts);
+      await worker.node.run(['rm', '-r', '/etc/mini-k8s/config.yaml.d', path.dirname(foreign)]);
       expect((await reload()).exitCode).toBe(0);
       expect(await worker.node.exists(file)).toBe(false);
     });

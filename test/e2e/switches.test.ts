@@ -190,22 +190,32 @@ describe.skipIf(nodeSkipReason() !== undefined)('with everything switched off', 
       await node.run(['rm', `${configFile}.d/20-network.yaml`]);
     });
 
-    test('comes by SIGHUP too', async () => {
-      const part = 'spec: { extraArgs: { kube-scheduler: { v: 3 } } }\n';
-      await node.writeFile(`${configFile}.d/30-scheduler.yaml`, part);
+    test('comes by SIGHUP too, and containerd gets the proxy', async () => {
+      const https = 'http://me:secret@10.255.0.1:3128';
+      const spec = { extraArgs: { 'kube-scheduler': { v: 3 } }, proxy: { https } };
+      await node.writeFile(`${configFile}.d/30-proxy.yaml`, JSON.stringify({ spec }));
       const before = await running();
       current().process.kill('SIGHUP');
       await current().waitForStatus(
-        ({ components }) => {
-          const state = components.find(({ name }) => name === 'kube-scheduler')?.state;
-          return (
-            state?.type === 'Running' && state.ready && state.pid !== before.get('kube-scheduler')
-          );
-        },
-        { subject: 'another kube-scheduler' },
+        ({ components }) =>
+          components
+            .filter(({ name }) => ['kube-scheduler', 'containerd'].includes(name))
+            .every(
+              ({ name, state }) =>
+                state.type === 'Running' && state.ready && state.pid !== before.get(name),
+            ),
+        { subject: 'another kube-scheduler and another containerd' },
       );
-      const changed = [...(await running())].filter(([name, pid]) => before.get(name) !== pid);
-      expect(changed.map(([name]) => name)).toEqual(['kube-scheduler']);
+      const after = await running();
+      const changed = [...after].filter(([name, pid]) => before.get(name) !== pid);
+      expect(changed.map(([name]) => name)).toEqual(['kube-scheduler', 'containerd']);
+      const environment = await node.readFile(`/proc/${String(after.get('containerd'))}/environ`);
+      expect(environment.split('\0')).toContain(`HTTPS_PROXY=${https}`);
+      expect(environment).toMatch(/NO_PROXY=\S*,10\.96\.0\.0\/12,/);
+      const plan = await current().run(['controller', '--data-dir', DATA_DIRECTORY, '--dry-run']);
+      expect(plan).not.toContain('secret@');
+      const pod = await current().getJson(['pod', 'first', '-n', 'own']);
+      expect(pod.status.containerStatuses[0]).toMatchObject({ ready: true, restartCount: 0 });
     });
   });
 });
