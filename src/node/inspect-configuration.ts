@@ -10,6 +10,8 @@ export interface InspectionOptions extends ConfigSourceOptions {
   readonly dataDir?: string;
   /** Whoever may not know whether this machine is a worker still gets what its files say by themselves. */
   readonly isForAnybody?: boolean;
+  /** The configuration is for another machine: files that it names need not be on this one. */
+  readonly isForElsewhere?: boolean;
 }
 
 export interface Inspection extends Pick<InspectedConfig, 'config' | 'origins'> {
@@ -25,7 +27,9 @@ export async function inspectConfiguration(options: InspectionOptions): Promise<
   const stored = await findMembership(pathsFor(options), options.isForAnybody === true);
   const inspected =
     stored === undefined ? await inspectSources(options) : await inspectMember(stored, options);
-  throwCollected([...inspected.errors, ...(await credentialProblems(inspected))]);
+  const isHere = options.isForElsewhere !== true;
+  const lacking = isHere ? await credentialProblems(inspected) : [];
+  throwCollected([...inspected.errors, ...lacking]);
   return { ...inspected, files: await findConfigFiles(options.configFile) };
 }
 

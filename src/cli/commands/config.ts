@@ -65,6 +65,8 @@ const validateCommand: CommandSpec = {
       ...source,
       ...dataDirOption(invocation),
       isForAnybody: true,
+      // A file that is named need not be this machine's.
+      isForElsewhere: invocation.args[0] !== undefined,
       ...(configFile === undefined ? {} : { configFile }),
     });
     const subject =

@@ -6,6 +6,7 @@ import { originOf } from '../../../src/config/layers.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { findConfigFiles, inspectSources, readConfig } from '../../../src/node/config-sources.ts';
 import { credentialProblems, readAuthorization } from '../../../src/node/credentials.ts';
+import { inspectConfiguration } from '../../../src/node/inspect-configuration.ts';
 import { planController } from '../../../src/node/plan.ts';
 import { fillProcess, readSecrets } from '../../../src/node/plan-secrets.ts';
 import { planInputs } from '../../support/plan-inputs.ts';
@@ -112,6 +113,15 @@ describe('files with credentials', () => {
 
   it('that are not there are told of', async () => {
     await expect(readAuthorization(path.join(folder, 'no'))).rejects.toThrow('there is no file');
+  });
+
+  it('need not be on the machine where a configuration for another one is checked', async () => {
+    const registries = { 'docker.io': { credentialsFile: '/nowhere/hub' } };
+    const file = await write('other.yaml', JSON.stringify({ spec: { registries } }));
+    const options = { configFile: file, dataDir: '/nowhere', env: {} };
+    const elsewhere = await inspectConfiguration({ ...options, isForElsewhere: true });
+    expect(elsewhere.files).toEqual([file]);
+    await expect(inspectConfiguration(options)).rejects.toThrow('there is no file /nowhere/hub');
   });
 
   it('are filled in where a plan refers to them, and so is a proxy with a password', async () => {
