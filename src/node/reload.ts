@@ -10,6 +10,7 @@ import {
 import type { Supervisor } from '../supervisor/supervisor.ts';
 import type { Component, ComponentStatus } from '../supervisor/types.ts';
 import type { NodeEvent } from './events.ts';
+import { collectTwice } from './keep-memory-small.ts';
 import { changedLoops, changedProcesses, type ProcessView } from './plan-changes.ts';
 import { fillProcess, readSecrets, type SecretReader } from './plan-secrets.ts';
 import type { Planned, PreparedNode } from './prepare.ts';
@@ -77,6 +78,8 @@ export function createReloader(options: ReloaderOptions): Reloader {
     const changed = changedFields(before.config, next.config).map(({ path }) => path);
     const report = { changed, restarted, notes: notesOn(changed, options.rules) };
     options.onEvent({ type: 'reloaded', ...report });
+    // Reading and planning leaves some MiB that an idle process would keep.
+    collectTwice();
     return report;
   }
 
