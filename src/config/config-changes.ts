@@ -14,7 +14,8 @@ const liveFields: readonly string[] = [
   ...['spec.api.sans', 'spec.node.labels', 'spec.node.taints'],
   ...['spec.network.kubeProxy.mode', 'spec.network.nodePortRange'],
   ...['spec.artifacts', 'spec.proxy', 'spec.registries', 'spec.kubelet', 'spec.extraArgs'],
-  ...['spec.addons', 'spec.hardening', 'spec.tuning'],
+  // Not metrics-server: the gateway lets it in, or not, from its start on.
+  ...['spec.addons.coredns', 'spec.hardening', 'spec.tuning'],
 ];
 
 /** The part of a configuration that a cluster keeps for life. */

@@ -32,7 +32,7 @@ export interface ReloaderOptions {
   readonly realise: (next: Planned, before: Planned) => Promise<void>;
   /** Fresh descriptions of what can be replaced. */
   readonly componentsFor: (planned: Planned, secretOf: SecretReader) => readonly Component[];
-  /** Told of each configuration that the node has taken over, or gone back to. */
+  /** Told of each configuration that the node has taken over. */
   readonly onTaken?: (planned: Planned, secretOf: SecretReader) => void;
   readonly rules?: ReloadRules;
   readonly logger: Logger;

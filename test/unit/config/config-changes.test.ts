@@ -17,7 +17,7 @@ describe('refusedChanges', () => {
     { registries: { 'docker.io': { mirrors: [{ url: 'https://mirror.example' }] } } },
     { api: { sans: ['a.example'] } },
     { node: { labels: { a: 'b' } }, hardening: 'cis' },
-    { addons: { metricsServer: { enabled: false } } },
+    { addons: { coredns: { enabled: false } } },
   ])('takes over %j', async (spec) => {
     expect(refusedChanges(await config({}), await config(spec))).toEqual([]);
   });
@@ -45,11 +45,16 @@ describe('refusedChanges', () => {
   it('refuses what a node reads only when it starts', async () => {
     const errors = refusedChanges(
       await config({}),
-      await config({ api: { port: 8443 }, node: { name: 'other' } }),
+      await config({
+        api: { port: 8443 },
+        node: { name: 'other' },
+        addons: { metricsServer: { enabled: false } },
+      }),
     );
     expect(errors.map(({ what }) => what)).toEqual([
       'change spec.api.port',
       'change spec.node.name',
+      'change spec.addons.metricsServer.enabled',
     ]);
     expect(errors[0]?.fix).toContain('mini-k8s restart');
     const proxy = await config({ proxy: { https: 'http://p:1' } });
