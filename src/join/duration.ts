@@ -19,13 +19,19 @@ export const defaultTtlMs = 3_600_000;
  * @throws UserError for anything else, and for less than a minute or more than 30 days.
  */
 export function parseTtl(text: string): number {
-  const parts = [...text.matchAll(/(\d{1,6})([smhd])/g)];
-  const isWhole = text !== '' && parts.map(([part]) => part).join('') === text;
-  const ttlMs = parts.reduce((sum, [, n, unit = '']) => sum + Number(n) * (unitsMs[unit] ?? 0), 0);
-  if (!isWhole) throw refusal(text, 'it is not a duration such as 30m, 1h or 7d');
+  const ttlMs = parseDuration(text);
+  if (ttlMs === undefined) throw refusal(text, 'it is not a duration such as 30m, 1h or 7d');
   if (ttlMs < minTtlMs) throw refusal(text, 'it is shorter than one minute');
   if (ttlMs > maxTtlMs) throw refusal(text, 'it is longer than 30 days');
   return ttlMs;
+}
+
+/** `90s`, `1h`, `1d12h` as milliseconds; undefined for anything else. */
+export function parseDuration(text: string): number | undefined {
+  const parts = [...text.matchAll(/(\d{1,6})([smhd])/g)];
+  const isWhole = text !== '' && parts.map(([part]) => part).join('') === text;
+  if (!isWhole) return undefined;
+  return parts.reduce((sum, [, n, unit = '']) => sum + Number(n) * (unitsMs[unit] ?? 0), 0);
 }
 
 /** `59m`, `1h`, `6d 23h`: the two largest units, rounded down; `0s` and less is `now`. */

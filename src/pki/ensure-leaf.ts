@@ -89,8 +89,9 @@ async function issue(
   return spec.includeAuthority === true ? leaf + context.authority.certificate.toString() : leaf;
 }
 
-function refuseInvalidAuthority(
-  spec: CertificateSpec,
+/** @throws UserError when the authority is not valid now: nothing that it signs would be believed. */
+export function refuseInvalidAuthority(
+  spec: Pick<CertificateSpec, 'name' | 'authority'>,
   context: { readonly authority: Authority; readonly nowMs: number },
 ): void {
   const { validFromDate, validToDate } = context.authority.certificate;
