@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import type { Invocation } from './command.ts';
+import type { CommandSpec, Invocation } from './command.ts';
 import { commands } from './commands/index.ts';
 import { exitCodes, printError } from './print-error.ts';
 import type { CliContext } from './streams.ts';
@@ -8,12 +8,20 @@ import { version } from './version.ts';
 /**
  * Runs one command line.
  * @param args without the executable and script names.
+ * @param table the commands that there are; tests bring ones that do nothing.
  * @returns the exit code: 0, 1 (something to mend), 2 (usage), 70 (a bug), or a child's own.
  */
-export async function run(args: readonly string[], context: CliContext): Promise<number> {
+export async function run(
+  args: readonly string[],
+  context: CliContext,
+  table: readonly CommandSpec[] = commands,
+): Promise<number> {
   let exitCode: number = exitCodes.ok;
-  const program = buildProgram(context, (code) => {
-    exitCode = code;
+  const program = buildProgram(table, {
+    context,
+    setExitCode: (code) => {
+      exitCode = code;
+    },
   });
   try {
     await program.parseAsync([...args], { from: 'user' });
@@ -25,7 +33,8 @@ export async function run(args: readonly string[], context: CliContext): Promise
   }
 }
 
-function buildProgram(context: CliContext, setExitCode: (code: number) => void): Command {
+function buildProgram(table: readonly CommandSpec[], wiring: Wiring): Command {
+  const { context } = wiring;
   const program = new Command('mini-k8s')
     .description('Kubernetes in one executable, for nodes with 1 vCPU and 1 GB.')
     .version(version, '-V, --version', 'print the version')
@@ -38,11 +47,9 @@ function buildProgram(context: CliContext, setExitCode: (code: number) => void):
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
     });
-  for (const command of commands) addCommand(program, command, { context, setExitCode });
+  for (const command of table) addCommand(program, command, wiring);
   return program;
 }
-
-type CommandSpec = (typeof commands)[number];
 
 /** An option between the words of a command would be the outer one's, and be lost without a word. */
 function requireOptionsBehind(command: Command): void {

@@ -6,6 +6,7 @@ import { createProductNode } from '../support/e2e/product.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
 import type { TestNode } from '../support/node/types.ts';
 import { describeAccess } from './everyday/access.suite.ts';
+import { describeDocs } from './everyday/docs.suite.ts';
 import { describeManifests } from './everyday/manifests.suite.ts';
 import { describeNetwork } from './everyday/network.suite.ts';
 import { describePods } from './everyday/pods.suite.ts';
@@ -44,5 +45,6 @@ describe.skipIf(nodeSkipReason() !== undefined)('a cluster on 1 vCPU and 1 GiB',
     describePods(current, kubectl);
     describeAccess(current, kubectl);
     describeStatus(current);
+    describeDocs(current);
   });
 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../../src/base/time.ts';
 import { parseJoinToken } from '../../src/join/token.ts';
+import { pagesAt, runPage } from '../support/e2e/docs.ts';
 import { runningComponents } from '../support/e2e/faults.ts';
 import { compareSnapshots, type MachineSnapshot } from '../support/e2e/faults-snapshot.ts';
 import {
@@ -218,6 +219,10 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       const unknown = await machine.node.exec(['/usr/local/bin/mini-k8s', 'logs', '../etcd']);
       expect(unknown.exitCode).toBe(1);
       expect(unknown.stderr).toContain('fix: mini-k8s status lists the components');
+    });
+
+    test.each(pagesAt('installed'))('the commands of %s work', async (file, blocks) => {
+      await runPage(machine.node, file, blocks);
     });
 
     test('a machine that goes down gives pods their grace period, and comes back with them', async () => {

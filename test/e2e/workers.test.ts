@@ -6,6 +6,7 @@ import { startPods } from '../support/e2e/objects.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
 import { describeBadLink } from './workers/bad-link.suite.ts';
 import { describeControllerRestart } from './workers/controller-restart.suite.ts';
+import { describeDocs } from './workers/docs.suite.ts';
 import { describeNodes } from './workers/nodes.suite.ts';
 import { describeOffline } from './workers/offline.suite.ts';
 import { describeServed, servedBinds } from './workers/served.suite.ts';
@@ -34,6 +35,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
 
     describeNodes(current);
     describeVerbs(current);
+    describeDocs(current);
     describeServed(current);
     describeBadLink(current);
     describeControllerRestart(current);

@@ -19,13 +19,13 @@ describe('run', () => {
     },
   );
 
-  it.each(['worker', 'token', 'token create', 'token list', 'token revoke', 'node', 'node remove'])(
-    'shows how %s is used',
-    async (command) => {
-      const { stdout } = await cli(...command.split(' '), '--help');
-      expect(stdout).toMatch(new RegExp(`\nExamples:\n.*mini-k8s ${command}`, 's'));
-    },
-  );
+  it.each([
+    ...['worker', 'token', 'token create', 'token list', 'token revoke', 'node', 'node remove'],
+    ...['kubeconfig admin', 'kubeconfig create'],
+  ])('shows how %s is used', async (command) => {
+    const { stdout } = await cli(...command.split(' '), '--help');
+    expect(stdout).toMatch(new RegExp(`\nExamples:\n.*mini-k8s ${command}`, 's'));
+  });
 
   it('prints its version', async () => {
     expect(await cli('--version')).toEqual({ exitCode: 0, stdout: '0.0.0-source\n', stderr: '' });
