@@ -24,6 +24,7 @@ function section(command: CommandSpec, above: readonly string[]): string[] {
     `${sentence(command.description)}`,
     ...(command.run === undefined ? [] : usage(command, above)),
     ...options(command),
+    ...(command.details ?? []).flatMap((line) => ['', escapeText(line)]),
     ...examples(command),
     ...children.flatMap((child) => section(child, path)),
   ];
@@ -61,7 +62,11 @@ function cell(text: string): string {
   return text.replaceAll('|', '\\|');
 }
 
+function escapeText(text: string): string {
+  return text.replaceAll('<', '&lt;');
+}
+
 function sentence(text: string): string {
-  const escaped = text.replaceAll('<', '&lt;');
+  const escaped = escapeText(text);
   return `${escaped.charAt(0).toUpperCase()}${escaped.slice(1)}.`;
 }

@@ -20,6 +20,7 @@ interface Part {
 
 const parts: readonly Part[] = [
   { file: 'docs/cli.md', name: 'commands', render: cliReference },
+  { file: 'docs/troubleshooting.md', name: 'probes', render: doctorTexts },
   { file: 'docs/configuration.md', name: 'fields', render: configurationReference },
 ];
 
@@ -66,4 +67,14 @@ async function configurationReference(): Promise<string> {
     import('../../src/config/schema.ts'),
   ]);
   return renderConfigurationReference(z.toJSONSchema(clusterConfigSchema, { io: 'input' }));
+}
+
+async function doctorTexts(): Promise<string> {
+  const [{ renderDoctorTexts }, { probes }, { defaultConfig }] = await Promise.all([
+    import('./doctor-texts.ts'),
+    import('../../src/doctor/probes.ts'),
+    import('../../src/config/parse.ts'),
+  ]);
+  const names = probes.map(({ name }) => name);
+  return renderDoctorTexts(names, await defaultConfig());
 }

@@ -41,6 +41,7 @@ describe('the reference of commands', () => {
           {
             ...{ usage: 'remove <name>', description: 'evict pods' },
             options: [{ flags: '-f, --force <a|b>', description: 'do not wait' }],
+            details: ['Takes <2m>.'],
             examples: ['mini-k8s node remove edge-7'],
             run: async () => 0,
           },
@@ -66,6 +67,8 @@ mini-k8s node remove <name> [options]
 | option | |
 |---|---|
 | \`-f, --force <a\\|b>\` | do not wait |
+
+Takes &lt;2m>.
 
 \`\`\`sh parsed
 mini-k8s node remove edge-7
