@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { renderCliReference } from '../../../scripts/docs/cli-reference.ts';
 import {
   fieldsOf,
   renderConfigurationReference,
 } from '../../../scripts/docs/configuration-reference.ts';
 import { generatePages, replacePart } from '../../../scripts/docs/generated-pages.ts';
+import { clusterConfigSchema } from '../../../src/config/schema.ts';
 import { ROOT } from '../../support/docs/pages.ts';
 
 // Like the floor plan's test, this one reads files: its subject is the pages.
@@ -126,6 +128,14 @@ describe('the reference of the configuration', () => {
       },
       { path: 'spec.node.labels', values: 'mapping to text', default: '', description: '' },
     ]);
+  });
+
+  it('says of every field what it is for', () => {
+    const fields = fieldsOf(z.toJSONSchema(clusterConfigSchema, { io: 'input' }));
+    const silent = fields.filter(
+      ({ path, description }) => path.includes('.') && description === '',
+    );
+    expect(silent).toEqual([]);
   });
 
   it('groups the fields by the parts of spec', () => {
