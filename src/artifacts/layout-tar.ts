@@ -36,6 +36,7 @@ export async function* layoutTar(
 export interface WriteArchiveOptions {
   /** 1 to 19; without it the tar is not compressed. Above 19 a node would need too much memory to read it. */
   readonly zstdLevel?: number;
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -58,8 +59,10 @@ export async function writeBundleArchive(
   const temporary = `${file}.tmp`;
   const tar = Readable.from(layoutTar(layoutDirectory, index, blobs));
   const output = createWriteStream(temporary, { flush: true });
-  if (options.zstdLevel === undefined) await pipeline(tar, output);
-  else await pipeline(tar, createZstdCompress(zstdOptions(options.zstdLevel)), output);
+  const { zstdLevel } = options;
+  const stop = options.signal === undefined ? {} : { signal: options.signal };
+  if (zstdLevel === undefined) await pipeline(tar, output, stop);
+  else await pipeline(tar, createZstdCompress(zstdOptions(zstdLevel)), output, stop);
   await rename(temporary, file);
 }
 
@@ -70,6 +73,11 @@ function zstdOptions(level: number): { readonly params: Record<number, number> }
       [constants.ZSTD_c_checksumFlag]: 1,
     },
   };
+}
+
+/** One file as it is in a tar: header, content, padding. */
+export function tarEntry(name: string, content: Uint8Array): Buffer {
+  return Buffer.concat([...tarFile(name, content)]);
 }
 
 function* tarFile(name: string, content: Uint8Array): Generator<Uint8Array> {

@@ -35,6 +35,13 @@ export function textOption(invocation: Invocation, name: string): string | undef
   return typeof value === 'string' ? value : undefined;
 }
 
+/** The values of an option that may be given several times (`<value...>`), each of which may be several. */
+export function listOption(invocation: Invocation, name: string): string[] {
+  const value: unknown = invocation.options[name];
+  const values = Array.isArray(value) ? value.map(String) : [];
+  return values.flatMap((text) => text.split(',')).filter((text) => text !== '');
+}
+
 /**
  * `--data-dir` as an absolute path: it is handed to programs with other working directories.
  * An empty one stays empty, for the message about it.

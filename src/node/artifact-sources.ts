@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { createBundleSource } from '../artifacts/bundle.ts';
+import { type BundleOptions, createBundleSource } from '../artifacts/bundle.ts';
 import { upstreamComponent } from '../artifacts/catalog.ts';
 import type { ArtifactStore } from '../artifacts/store.ts';
-import type { ArtifactSource } from '../artifacts/types.ts';
+import type { Architecture, ArtifactSource } from '../artifacts/types.ts';
 import type { UpstreamMirror } from '../artifacts/upstream-session.ts';
 import { createUpstreamSource } from '../artifacts/upstream-source.ts';
 import { dialTcp } from '../base/dial.ts';
@@ -11,12 +11,14 @@ import { proxySettingsFrom } from '../base/proxy-settings.ts';
 import type { Clock } from '../base/time.ts';
 import type { ArtifactsSpec } from '../config/types.ts';
 import type { NodeEvent } from './events.ts';
+import type { CheckedBundle } from './given-bundle.ts';
 
 export interface ArtifactSourcesOptions {
   readonly spec: ArtifactsSpec;
   readonly store: ArtifactStore;
-  readonly bundle?: string;
-  readonly trustBundle?: string;
+  readonly bundle?: CheckedBundle | undefined;
+  /** Take what rides along in the bundle for nodes of this architecture too. */
+  readonly ridersFor?: Architecture;
   /** The bundle is taken as a whole, also what is for others. */
   readonly takesAll?: boolean;
   /** A worker's; none on a controller. */
@@ -32,22 +34,35 @@ const dialTimeoutMs = 10_000;
 
 /** Where executables and images come from, in order: bundle, mirror, controllers, upstream. */
 export function artifactSources(options: ArtifactSourcesOptions): readonly ArtifactSource[] {
-  const { spec, store, onEvent, bundle, trustBundle, takesAll = false } = options;
-  const given =
-    bundle === undefined
-      ? []
-      : [
-          createBundleSource({
-            ...{ path: bundle, store, onEvent, takesAll },
-            ...(trustBundle === undefined ? {} : { trustBundle }),
-          }),
-        ];
+  const { spec } = options;
+  const bundle = bundleOptions(options);
+  const given = bundle === undefined ? [] : [createBundleSource(bundle)];
   return [
     ...given,
     ...(spec.mirror === '' ? [] : [mirrorSource(spec, options)]),
     ...options.controllers,
     ...(spec.upstream.enabled ? [upstreamSource(options)] : []),
   ];
+}
+
+/** How the bundle is read; undefined when none was given. */
+function bundleOptions(
+  options: Pick<ArtifactSourcesOptions, 'bundle' | 'store' | 'takesAll' | 'ridersFor' | 'onEvent'>,
+): BundleOptions | undefined {
+  const { bundle, store, onEvent, takesAll = false, ridersFor } = options;
+  if (bundle === undefined) return undefined;
+  return { ...bundle, store, onEvent, takesAll, ...(ridersFor === undefined ? {} : { ridersFor }) };
+}
+
+/** What rides along in the bundle comes into the store, also when nothing else was lacking. */
+export async function takeRiders(
+  options: Parameters<typeof bundleOptions>[0] & { readonly ridersFor: Architecture },
+  signal: AbortSignal,
+): Promise<void> {
+  const bundle = bundleOptions(options);
+  if (bundle === undefined) return;
+  const { importRiders } = await import('../artifacts/import-riders.ts');
+  await importRiders({ ...bundle, ridersFor: options.ridersFor }, signal);
 }
 
 function mirrorSource(spec: ArtifactsSpec, options: ArtifactSourcesOptions): ArtifactSource {

@@ -15,8 +15,9 @@ import type { Clock } from '../base/time.ts';
 import { inspectConfig } from '../config/parse.ts';
 import { type Paths, pathsFor } from '../config/paths.ts';
 import type { ClusterConfig } from '../config/types.ts';
-import { artifactSources } from './artifact-sources.ts';
+import { artifactSources, takeRiders } from './artifact-sources.ts';
 import type { NodeEvent } from './events.ts';
+import { checkBundle, type GivenBundle } from './given-bundle.ts';
 import { gatherHostFacts } from './host-facts.ts';
 import { describeHolder, tryLock } from './lock.ts';
 import { readMembership } from './membership.ts';
@@ -47,9 +48,7 @@ export async function listImages(scope: ArtifactScope): Promise<readonly ImageSt
   return inspectImages(await findStore(paths.storeDir), artifacts);
 }
 
-export interface FetchOptions extends ArtifactScope {
-  readonly bundle?: string;
-  readonly trustBundle?: string;
+export interface FetchOptions extends ArtifactScope, GivenBundle {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly onEvent: (event: NodeEvent) => void;
@@ -60,14 +59,17 @@ export interface FetchOptions extends ArtifactScope {
  * @throws UserError while a node runs, or for what no source has.
  */
 export async function fetchArtifacts(options: FetchOptions, signal: AbortSignal): Promise<void> {
-  const { paths, config, artifacts } = await resolveScope(options);
+  const { paths, config, arch, artifacts } = await resolveScope(options);
+  const bundle = await checkBundle(options, signal, { arch });
   await withStore(paths, 'fetch artifacts', async (store) => {
     const { onEvent } = options;
     const spec = config.spec.artifacts;
-    const sources = artifactSources({ ...options, store, spec, controllers: [] });
-    await reportStep('components', onEvent, () =>
-      ensureArtifacts(artifacts, { store, sources, onEvent, signal, isStoreOnly: true }),
-    );
+    const parts = { ...options, bundle, store, ridersFor: arch };
+    const sources = artifactSources({ ...parts, spec, controllers: [] });
+    await reportStep('components', onEvent, async () => {
+      await ensureArtifacts(artifacts, { store, sources, onEvent, signal, isStoreOnly: true });
+      await takeRiders(parts, signal);
+    });
   });
 }
 
@@ -129,9 +131,11 @@ async function withStore<T>(
   }
 }
 
-async function resolveScope(scope: ArtifactScope): Promise<{
+/** @throws UserError for a role or an architecture that there is not, and for a wrong configuration. */
+export async function resolveScope(scope: ArtifactScope): Promise<{
   readonly paths: Paths;
   readonly config: ClusterConfig;
+  readonly arch: Architecture;
   readonly artifacts: readonly ArtifactSpec[];
 }> {
   const paths = pathsFor(scope);
@@ -142,8 +146,9 @@ async function resolveScope(scope: ArtifactScope): Promise<{
       ? { config: await readConfig(scope) }
       : await inspectConfig(JSON.stringify(member.document.config), 'of the cluster');
   const facts = await gatherHostFacts({ lastAddressFile: lastAddressFile(paths) });
-  const host = { ...facts, arch: requireArchitecture(scope.arch ?? facts.arch) };
-  return { paths, config, artifacts: planArtifacts(role, { config, host, paths }) };
+  const arch = requireArchitecture(scope.arch ?? facts.arch);
+  const artifacts = planArtifacts(role, { config, host: { ...facts, arch }, paths });
+  return { paths, config, arch, artifacts };
 }
 
 function requireRole(text: string): NodeRole {

@@ -9,9 +9,14 @@ import {
 import { runOptions } from '../run-node.ts';
 import { printStructured, structuredFormat } from '../structured-output.ts';
 
-const outputOption: OptionSpec = {
+export const outputOption: OptionSpec = {
   flags: '-o, --output <format>',
   description: 'text, json or yaml (default: text)',
+};
+
+export const configOption: OptionSpec = {
+  flags: '--config <file>',
+  description: 'configuration (default: /etc/mini-k8s/config.yaml, if there)',
 };
 
 const scopeOptions: readonly OptionSpec[] = [
@@ -20,10 +25,7 @@ const scopeOptions: readonly OptionSpec[] = [
     description: 'controller or worker (default: what this machine is, or controller)',
   },
   { flags: '--arch <arch>', description: "amd64 or arm64 (default: this machine's)" },
-  {
-    flags: '--config <file>',
-    description: 'configuration (default: /etc/mini-k8s/config.yaml, if there)',
-  },
+  configOption,
   ...nodeOptions,
 ];
 
@@ -140,7 +142,8 @@ export const imagesCommand: CommandSpec = {
   ],
 };
 
-function scopeOf(invocation: Invocation) {
+/** Which artifacts the options name. */
+export function scopeOf(invocation: Invocation) {
   const configFile = textOption(invocation, 'config');
   const role = textOption(invocation, 'role');
   const arch = textOption(invocation, 'arch');

@@ -2,6 +2,7 @@ import {
   type CommandSpec,
   dataDirOption,
   type Invocation,
+  listOption,
   nodeOptions,
   textOption,
 } from '../command.ts';
@@ -123,11 +124,4 @@ async function tokenOptions(invocation: Invocation) {
 function given(invocation: Invocation, name: string): Record<string, string> {
   const value = textOption(invocation, name);
   return value === undefined ? {} : { [name]: value };
-}
-
-/** An option that takes several values, also comma-separated. */
-function listOption(invocation: Invocation, name: string): string[] {
-  const value: unknown = invocation.options[name];
-  const values = Array.isArray(value) ? value.map(String) : [];
-  return values.flatMap((text) => text.split(',')).filter((text) => text !== '');
 }
