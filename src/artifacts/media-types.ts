@@ -13,6 +13,8 @@ export const mediaTypes = {
   empty: 'application/vnd.oci.empty.v1+json',
   /** What `docker save` and older registries write; same shape as `manifest`. */
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
+  /** The same of an index. */
+  dockerIndex: 'application/vnd.docker.distribution.manifest.list.v2+json',
   /** `artifactType` of a component: executables of one upstream release for one architecture. */
   component: 'application/vnd.mini-k8s.component.v1',
   /** One executable, raw and uncompressed, so that a file in bin/ can be a hard link to the blob. */

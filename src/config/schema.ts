@@ -81,7 +81,7 @@ const mirror = z
   .string()
   .refine(
     isMirrorAddress,
-    'is not an http or https address without user, password, query and fragment',
+    'is not an http, https, oci or oci+http address without user, password, query and fragment',
   );
 
 const pem = z
@@ -96,7 +96,7 @@ const artifacts = z
     mirror: mirror
       .default('')
       .describe(
-        "address below which upstream's files are by upstream's paths, as https://mirror.example/v1.37.1/bin/linux/amd64/kubelet; workers use it too",
+        "address below which upstream's files are by upstream's paths, as https://mirror.example/v1.37.1/bin/linux/amd64/kubelet; or a registry that has the images, as oci://registry.example/mirror (oci+http: without TLS); workers use it too",
       ),
     ca: pem
       .default('')
@@ -163,7 +163,8 @@ export const clusterConfigSchema = z.strictObject({
 
 function isMirrorAddress(text: string): boolean {
   if (text === '') return true;
-  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return false;
+  if (!/^(https?|oci|oci\+http):\/\//.test(text) || !URL.canParse(text)) return false;
   const url = new URL(text);
+  if (url.host === '') return false;
   return [url.username, url.password, url.search, url.hash].every((part) => part === '');
 }

@@ -12,6 +12,7 @@ import type { Clock } from '../base/time.ts';
 import type { ArtifactsSpec } from '../config/types.ts';
 import type { NodeEvent } from './events.ts';
 import type { CheckedBundle } from './given-bundle.ts';
+import type { RegistryAccess } from './registry-sources.ts';
 
 export interface ArtifactSourcesOptions {
   readonly spec: ArtifactsSpec;
@@ -21,6 +22,8 @@ export interface ArtifactSourcesOptions {
   readonly ridersFor?: Architecture;
   /** The bundle is taken as a whole, also what is for others. */
   readonly takesAll?: boolean;
+  /** How the registries of images are spoken with, where that is said. */
+  readonly registries?: RegistryAccess;
   /** A worker's; none on a controller. */
   readonly controllers: readonly ArtifactSource[];
   /** For the machine's HTTP proxy. */
@@ -32,7 +35,7 @@ export interface ArtifactSourcesOptions {
 /** For a name, TCP and the answer of a proxy, milliseconds. */
 const dialTimeoutMs = 10_000;
 
-/** Where executables and images come from, in order: bundle, mirror, controllers, upstream. */
+/** Where executables and images come from, in order: bundle, mirror, controllers, upstream, registries. */
 export function artifactSources(options: ArtifactSourcesOptions): readonly ArtifactSource[] {
   const { spec } = options;
   const bundle = bundleOptions(options);
@@ -41,7 +44,7 @@ export function artifactSources(options: ArtifactSourcesOptions): readonly Artif
     ...given,
     ...(spec.mirror === '' ? [] : [mirrorSource(spec, options)]),
     ...options.controllers,
-    ...(spec.upstream.enabled ? [upstreamSource(options)] : []),
+    ...(spec.upstream.enabled ? [upstreamSource(options), registriesSource(options)] : []),
   ];
 }
 
@@ -70,8 +73,38 @@ function mirrorSource(spec: ArtifactsSpec, options: ArtifactSourcesOptions): Art
     description: `mirror ${spec.mirror}`,
     mayFail: true,
     provide: async (artifacts, signal) => {
-      const authorization = await readAuthorization(spec.credentialsFile);
-      const source = filesSource(options, { base: spec.mirror, authorization });
+      const credentials = await readCredentials(spec.credentialsFile);
+      const source = await mirrorOf(spec, credentials, options);
+      return await source.provide(artifacts, signal);
+    },
+  };
+}
+
+async function mirrorOf(
+  spec: ArtifactsSpec,
+  credentials: string | undefined,
+  options: ArtifactSourcesOptions,
+): Promise<ArtifactSource> {
+  const { mirror, ca } = spec;
+  if (/^oci/.test(mirror)) {
+    const { registryMirrorSource } = await import('./registry-sources.ts');
+    return registryMirrorSource(mirror, credentials, { ...options, ca });
+  }
+  const authorization =
+    credentials === undefined ? undefined : `Basic ${Buffer.from(credentials).toString('base64')}`;
+  return filesSource(options, { base: mirror, authorization });
+}
+
+/** Images; the code is loaded when one is lacking. */
+function registriesSource(options: ArtifactSourcesOptions): ArtifactSource {
+  return {
+    description: 'registries',
+    mayFail: true,
+    provide: async (artifacts, signal) => {
+      if (!artifacts.some(({ kind }) => kind === 'image')) return [];
+      const { upstreamRegistriesSource } = await import('./registry-sources.ts');
+      const { ca } = options.spec;
+      const source = upstreamRegistriesSource(options.registries ?? {}, { ...options, ca });
       return await source.provide(artifacts, signal);
     },
   };
@@ -97,11 +130,10 @@ function filesSource(options: ArtifactSourcesOptions, mirror?: UpstreamMirror): 
   });
 }
 
-async function readAuthorization(file: string): Promise<string | undefined> {
+async function readCredentials(file: string): Promise<string | undefined> {
   if (file === '') return undefined;
   try {
-    const credentials = (await readFile(file, 'utf8')).trim();
-    return `Basic ${Buffer.from(credentials).toString('base64')}`;
+    return (await readFile(file, 'utf8')).trim();
   } catch (error) {
     throw new UserError({
       what: 'read the credentials of the mirror',

@@ -18,6 +18,7 @@ import { readStacks } from './bundle-stacks.ts';
 import { type BundleTarget, openTarget, publish, withTarget } from './bundle-target.ts';
 import type { NodeEvent } from './events.ts';
 import { checkBundle } from './given-bundle.ts';
+import { type RegistryAccess, readAuthFile } from './registry-sources.ts';
 import { reportStep } from './report-step.ts';
 
 export interface CreateBundleOptions extends Omit<FetchOptions, 'arch'> {
@@ -28,6 +29,10 @@ export interface CreateBundleOptions extends Omit<FetchOptions, 'arch'> {
   readonly images: readonly string[];
   /** Directories and files with Kubernetes objects. */
   readonly manifests: readonly string[];
+  /** Credentials of registries, as `docker login` writes them. */
+  readonly authFile?: string;
+  /** Registries that speak no TLS, `host:port`. */
+  readonly plainHttp: readonly string[];
   /** Of the compression, 1 to 19. */
   readonly zstdLevel: number;
 }
@@ -43,6 +48,9 @@ export interface CreatedBundle {
   readonly contents: readonly string[];
 }
 
+/** Somebody waits for the bundle, and wants all of it: half a minute of pauses. */
+const registryRounds = 6;
+
 /**
  * Makes a bundle of what a role needs, from the store of this machine, which may be in use, and the sources. Under its
  * name there is the whole bundle or none; what an interrupted one had fetched is there for the next.
@@ -57,12 +65,13 @@ export async function createBundle(
   const { artifacts, spec, storeDir } = await planContents(options);
   const from = await findStore(storeDir);
   const bundle = await checkBundle(options, signal);
+  const registries = await registryAccess(options);
   return withTarget(target, async (keepUnfinished) => {
     const store = await openStore(target.stagingDir);
     const onEvent = watchFetching(options.onEvent, keepUnfinished);
     const sources = [
       ...ownSource(from, store, target),
-      ...artifactSources({ ...options, bundle, onEvent, store, spec, controllers: [] }),
+      ...artifactSources({ ...options, registries, bundle, onEvent, store, spec, controllers: [] }),
     ];
     await reportStep('contents', onEvent, () =>
       ensureArtifacts(artifacts, { store, sources, onEvent, signal, isStoreOnly: true }),
@@ -77,6 +86,14 @@ export async function createBundle(
     const contents = entries.map((entry) => describeContent(entryContent(entry)));
     return { path: target.path, sizeBytes, indexSha256, contents };
   });
+}
+
+async function registryAccess({
+  authFile,
+  plainHttp,
+}: CreateBundleOptions): Promise<RegistryAccess> {
+  if (authFile === undefined) return { plainHttp, rounds: registryRounds };
+  return { plainHttp, rounds: registryRounds, credentialsOf: await readAuthFile(authFile) };
 }
 
 async function pack(

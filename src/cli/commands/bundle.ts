@@ -31,6 +31,14 @@ const createCommand: CommandSpec = {
       description: 'a directory or file with objects that rides along, as a stack of its name',
     },
     {
+      flags: '--auth-file <file>',
+      description: 'credentials of registries, as docker login and podman login write them',
+    },
+    {
+      flags: '--plain-http <host:port...>',
+      description: 'registries that speak no TLS',
+    },
+    {
       flags: '--compression <level>',
       description: '1 to 19, for .tar.zst: smaller and slower (default: 3)',
     },
@@ -151,11 +159,14 @@ async function createBundleCommand(invocation: Invocation): Promise<number> {
   const out = await requireOption(invocation, 'out', 'bundle.tar.zst');
   const zstdLevel = await readLevel(textOption(invocation, 'compression'));
   const { arch, ...scope } = scopeOf(invocation);
+  const authFile = textOption(invocation, 'authFile');
   const { stdout } = invocation.context;
   const whenStopped = 'the next create of this bundle goes on from here';
   return runInterruptible(invocation, whenStopped, async ({ signal, ...parts }) => {
     const options = {
       ...{ ...scope, ...bundleOptions(invocation), ...parts, out, zstdLevel },
+      ...(authFile === undefined ? {} : { authFile }),
+      plainHttp: listOption(invocation, 'plainHttp'),
       architectures: arch === undefined ? [] : [...new Set(arch.split(','))],
       images: listOption(invocation, 'image'),
       manifests: listOption(invocation, 'manifests'),

@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import artifacts from '../../../assets/artifacts.json' with { type: 'json' };
+import { pushImage, startDockerRegistry } from '../../support/docker-registry.ts';
+import { makeTar, temporaryFolder } from '../artifacts/bundle-fixture.ts';
+import { bundleRig, runCli } from './bundle-rig.ts';
+
+const credentials = 'somebody:a secret';
+
+describe('bundle create takes images from their registries', () => {
+  test('with the credentials of a file, and says which image it may not have without', async () => {
+    const rig = await bundleRig();
+    const open = await startDockerRegistry(rig);
+    await pushImage(open.base, { repository: 'team/web', tag: '1.0' }, [image('arm64')]);
+    await open.close();
+    const registry = await startDockerRegistry({ ...rig, credentials });
+    const authFile = path.join(rig.folder, 'auth.json');
+    const auth = Buffer.from(credentials).toString('base64');
+    await writeFile(authFile, JSON.stringify({ auths: { [registry.host]: { auth } } }));
+    const config = path.join(rig.folder, 'online.yaml');
+    await writeFile(config, '{}\n');
+
+    const reference = `${registry.host}/team/web:1.0`;
+    const out = path.join(rig.folder, 'bundle.tar');
+    const create = (...args: readonly string[]) =>
+      runCli(
+        ...['bundle', 'create', '--out', out, '--role', 'worker', '--arch', 'arm64'],
+        ...['--config', config, '--data-dir', rig.dataDir],
+        ...['--image', reference, '--plain-http', registry.host, ...args],
+      );
+    const denied = await create();
+    expect(denied.exitCode).toBe(1);
+    expect(denied.stdout).toContain('it does not let this machine have the image (401)');
+    expect(denied.stderr).toContain(`Cannot put image ${reference} (arm64) into the bundle`);
+
+    expect(await create('--auth-file', authFile)).toMatchObject({ exitCode: 0, stderr: '' });
+    const { stdout } = await runCli('bundle', 'inspect', out);
+    expect(stdout).toContain(`image ${reference} (arm64)`);
+    expect(await runCli('bundle', 'verify', out)).toMatchObject({ exitCode: 0 });
+  });
+
+  test.each([
+    ['not JSON', 'my secret', 'it is not JSON'],
+    ['absent', undefined, 'no such file'],
+  ])(
+    'and a file of credentials that is %s is an error without its content',
+    async (_, text, why) => {
+      const rig = await bundleRig();
+      const authFile = path.join(rig.folder, 'auth.json');
+      if (text !== undefined) await writeFile(authFile, text);
+      const config = path.join(rig.folder, 'online.yaml');
+      await writeFile(config, '{}\n');
+      const { exitCode, stdout, stderr } = await runCli(
+        ...['bundle', 'create', '--out', path.join(rig.folder, 'b.tar'), '--role', 'worker'],
+        ...['--config', config, '--data-dir', rig.dataDir],
+        ...['--image', '127.0.0.1:1/a:1', '--auth-file', authFile],
+      );
+      expect(exitCode).toBe(1);
+      expect(stderr).toContain(why);
+      expect(stdout + stderr).not.toContain('my secret');
+    },
+  );
+});
+
+test('a registry is a mirror of all images, by the credentials of the configuration', async () => {
+  const folder = await temporaryFolder();
+  const open = await startDockerRegistry({ folder });
+  const { pause, coredns } = artifacts.images;
+  // Of pause the digest is pinned, and this is another one.
+  for (const { repository, tag } of [pause, coredns]) {
+    const name = repository.slice(repository.indexOf('/') + 1);
+    await pushImage(open.base, { repository: `mirror/${name}`, tag }, [image('amd64')]);
+  }
+  await open.close();
+  const registry = await startDockerRegistry({ folder, credentials });
+  const credentialsFile = path.join(folder, 'credentials');
+  await writeFile(credentialsFile, `${credentials}\n`);
+  const config = path.join(folder, 'config.yaml');
+  await writeFile(
+    config,
+    `spec: { artifacts: { mirror: 'oci+http://${registry.host}/mirror', credentialsFile: ${credentialsFile}, upstream: { enabled: false } } }\n`,
+  );
+  const dataDir = path.join(folder, 'data');
+  await mkdir(dataDir);
+  const scope = ['--role', 'worker', '--arch', 'amd64', '--config', config, '--data-dir', dataDir];
+  // It has no executables; they are what the command fails for.
+  const { exitCode, stderr } = await runCli('artifacts', 'fetch', ...scope);
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain('Cannot obtain kubelet, kube-proxy');
+  const { stdout } = await runCli('images', 'list', ...scope);
+  expect(stdout).toMatch(new RegExp(`^missing +amd64 .*${pause.repository}:${pause.tag}$`, 'm'));
+  expect(stdout).toMatch(
+    new RegExp(`^present +amd64 .*${coredns.repository}:${coredns.tag}$`, 'm'),
+  );
+  expect(stdout).toMatch(/^missing +amd64 .*kube-router/m);
+});
+
+function image(arch: 'amd64' | 'arm64') {
+  return { arch, layer: makeTar([{ path: 'content', content: randomBytes(1000) }]) };
+}
