@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { readFile, rename } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -61,9 +61,14 @@ export async function writeBundleArchive(
   const output = createWriteStream(temporary, { flush: true });
   const { zstdLevel } = options;
   const stop = options.signal === undefined ? {} : { signal: options.signal };
-  if (zstdLevel === undefined) await pipeline(tar, output, stop);
-  else await pipeline(tar, createZstdCompress(zstdOptions(zstdLevel)), output, stop);
-  await rename(temporary, file);
+  try {
+    if (zstdLevel === undefined) await pipeline(tar, output, stop);
+    else await pipeline(tar, createZstdCompress(zstdOptions(zstdLevel)), output, stop);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }
 
 function zstdOptions(level: number): { readonly params: Record<number, number> } {

@@ -21,6 +21,7 @@ import {
 } from './fetch-manifest.ts';
 import { type ImageName, parseImageReference } from './image-reference.ts';
 import { connectOrigins } from './origin-connections.ts';
+import { type ComponentsInRegistry, provideComponents } from './registry-components.ts';
 import { connectRegistry } from './registry-connection.ts';
 import { type ArtifactStore, pruneStore } from './store.ts';
 import type { ArtifactEvent, ArtifactSource, ImageArtifact } from './types.ts';
@@ -44,6 +45,8 @@ export interface RegistrySourceOptions {
   readonly endpointOf: (registry: string) => RegistryEndpoint;
   /** The pinned digest of an image's index, where there is one. */
   readonly pinOf: (reference: string) => string | undefined;
+  /** Left out: there are no executables. */
+  readonly components?: RegistryEndpoint & ComponentsInRegistry;
   /** PEM of CAs that are trusted besides the machine's own. */
   readonly authorities?: string | undefined;
   /** A connected socket, straight or through a proxy: `dialTcp`. */
@@ -67,8 +70,9 @@ export interface RegistryTiming {
 }
 
 /**
- * Image registries as a source of images: for one architecture, by digest, each blob verified before it is visible. A
- * download that was cut goes on where it ended. What goes wrong with an image is told and passed over.
+ * Registries as a source of images, and of executables where one has them: for one architecture, by digest, each blob
+ * verified before it is visible. A download that was cut goes on where it ended. What goes wrong with an image is told
+ * and passed over.
  */
 export function createRegistrySource(options: RegistrySourceOptions): ArtifactSource {
   return {
@@ -76,22 +80,37 @@ export function createRegistrySource(options: RegistrySourceOptions): ArtifactSo
     mayFail: true,
     provide: async (artifacts, signal) => {
       const images = artifacts.filter((artifact) => artifact.kind === 'image').flatMap(nameImage);
-      if (images.length === 0) return [];
+      const executables = artifacts.filter((artifact) => artifact.kind === 'executable');
       await clearTemporary(options.store.directory, () => true);
-      const groups = Map.groupBy(images, ({ name }) => name.registry);
-      for (const [registry, group] of groups) {
+      for (const [registry, group] of Map.groupBy(images, ({ name }) => name.registry)) {
         const endpoint = options.endpointOf(registry);
-        const session = openSession(endpoint, options, signal);
-        try {
-          await provideFrom(session, group, { endpoint, ...options });
-        } finally {
-          for (const { connection } of session.asking.servers) connection.close();
-        }
+        await withSession(endpoint, { options, signal }, (session) =>
+          provideImages(session, group, { endpoint, ...options }),
+        );
+      }
+      const { components } = options;
+      if (components !== undefined && executables.length > 0) {
+        await withSession(components, { options, signal }, (session) =>
+          provideComponents(session, executables, components),
+        );
       }
       await pruneStore(options.store);
       return [];
     },
   };
+}
+
+async function withSession(
+  endpoint: RegistryEndpoint,
+  { options, signal }: { readonly options: RegistrySourceOptions; readonly signal: AbortSignal },
+  work: (session: DownloadSession) => Promise<void>,
+): Promise<void> {
+  const session = openSession(endpoint, options, signal);
+  try {
+    await work(session);
+  } finally {
+    for (const { connection } of session.asking.servers) connection.close();
+  }
 }
 
 interface NamedImage {
@@ -130,7 +149,7 @@ function openSession(
   };
 }
 
-async function provideFrom(
+async function provideImages(
   session: DownloadSession,
   images: readonly NamedImage[],
   options: { readonly endpoint: RegistryEndpoint } & Pick<RegistrySourceOptions, 'pinOf'>,

@@ -96,7 +96,13 @@ const artifacts = z
     mirror: mirror
       .default('')
       .describe(
-        "address below which upstream's files are by upstream's paths, as https://mirror.example/v1.37.1/bin/linux/amd64/kubelet; or a registry that has the images, as oci://registry.example/mirror (oci+http: without TLS); workers use it too",
+        "address below which upstream's files are by upstream's paths, as https://mirror.example/v1.37.1/bin/linux/amd64/kubelet; or of a registry, as oci://registry.example/mirror (oci+http: without TLS); workers use it too",
+      ),
+    trustMirror: z
+      .boolean()
+      .default(false)
+      .describe(
+        'take executables from a mirror that is a registry also where no hash is pinned: whoever can write to it can run programs as root on every node',
       ),
     ca: pem
       .default('')

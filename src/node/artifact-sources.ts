@@ -88,7 +88,7 @@ async function mirrorOf(
   const { mirror, ca } = spec;
   if (/^oci/.test(mirror)) {
     const { registryMirrorSource } = await import('./registry-sources.ts');
-    return registryMirrorSource(mirror, credentials, { ...options, ca });
+    return registryMirrorSource(spec, credentials, { ...options, ca });
   }
   const authorization =
     credentials === undefined ? undefined : `Basic ${Buffer.from(credentials).toString('base64')}`;

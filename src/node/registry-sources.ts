@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { ServerWords } from '../artifacts/ask-servers.ts';
+import { catalogPins, findUnpinned } from '../artifacts/bundle-trust.ts';
 import { pinnedImageDigest } from '../artifacts/catalog.ts';
 import { findCredentials } from '../artifacts/registry-auth.ts';
 import {
@@ -13,6 +14,7 @@ import { dialTcp } from '../base/dial.ts';
 import { errorMessage, UserError } from '../base/errors.ts';
 import { proxySettingsFrom } from '../base/proxy-settings.ts';
 import type { Clock } from '../base/time.ts';
+import type { ArtifactsSpec } from '../config/types.ts';
 import type { NodeEvent } from './events.ts';
 
 /** How registries are spoken with. */
@@ -41,9 +43,12 @@ const dialTimeoutMs = 10_000;
 /** A node starts without an image, and containerd pulls it: not worth more than one more try. */
 const nodeRounds = 2;
 
-/** A registry that has the images of all others, below `oci://registry.example/prefix`. */
+/**
+ * A registry that has the images of all others below `oci://registry.example/prefix`, and executables in
+ * `prefix/mini-k8s/`: of those with a pinned hash only these, of the others none unless they are trusted.
+ */
 export function registryMirrorSource(
-  mirror: string,
+  { mirror, trustMirror }: Pick<ArtifactsSpec, 'mirror' | 'trustMirror'>,
   credentials: string | undefined,
   parts: RegistryParts,
 ): ArtifactSource {
@@ -59,6 +64,10 @@ export function registryMirrorSource(
     ...commonOptions(parts, nodeRounds),
     description: `mirror ${mirror}`,
     endpointOf: () => endpoint,
+    components: {
+      ...endpoint,
+      refuse: (subject) => (trustMirror ? undefined : findUnpinned(subject, catalogPins)),
+    },
     words: mirrorWords,
   });
 }

@@ -1,11 +1,16 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import artifacts from '../../../assets/artifacts.json' with { type: 'json' };
+import { annotations } from '../../../src/artifacts/media-types.ts';
 import { pushImage, startDockerRegistry } from '../../support/docker-registry.ts';
 import { makeTar, temporaryFolder } from '../artifacts/bundle-fixture.ts';
 import { bundleRig, runCli } from './bundle-rig.ts';
+
+const run = promisify(execFile);
 
 const credentials = 'somebody:a secret';
 
@@ -96,6 +101,54 @@ test('a registry is a mirror of all images, by the credentials of the configurat
   );
   expect(stdout).toMatch(/^missing +amd64 .*kube-router/m);
 });
+
+test('a bundle that another tool pushed to a registry feeds nodes, where its executables are trusted', async () => {
+  const rig = await bundleRig();
+  const bundle = path.join(rig.folder, 'bundle');
+  await runCli(
+    ...['bundle', 'create', '--out', bundle, '--role', 'worker', '--arch', 'amd64'],
+    ...['--config', rig.config, '--data-dir', rig.dataDir],
+  );
+  const registry = await startDockerRegistry(rig);
+  for (const name of await namesIn(bundle)) {
+    const to = name.includes('/') ? name.slice(name.indexOf('/') + 1) : `mini-k8s/${name}-amd64`;
+    const target = `docker://${registry.host}/mirror/${to}`;
+    await run('skopeo', [
+      ...['--insecure-policy', 'copy', '--quiet', '--preserve-digests'],
+      ...['--dest-tls-verify=false', `oci:${bundle}:${name}`, target],
+    ]);
+  }
+  const config = path.join(rig.folder, 'mirror.yaml');
+  const node = path.join(rig.folder, 'node');
+  const fetchWith = async (trustMirror: boolean) => {
+    const mirror = `oci+http://${registry.host}/mirror`;
+    await writeFile(
+      config,
+      JSON.stringify({
+        spec: { artifacts: { mirror, trustMirror, upstream: { enabled: false } } },
+      }),
+    );
+    const scope = ['--role', 'worker', '--arch', 'amd64', '--config', config];
+    return runCli('artifacts', 'fetch', ...scope, '--data-dir', node);
+  };
+  const { exitCode, stderr } = await fetchWith(false);
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(
+    /^error: Cannot take kubernetes \S+ \(amd64\) from registry .*: kube-proxy of .* the pin is/m,
+  );
+  expect(stderr).toContain('fix: set spec.artifacts.trustMirror: true');
+
+  // Of two images the digests are pinned, and these are others: nobody has them, and containerd would pull them.
+  expect(await fetchWith(true)).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(await runCli('artifacts', 'verify', '--data-dir', node)).toMatchObject({ exitCode: 0 });
+});
+
+async function namesIn(bundle: string): Promise<readonly string[]> {
+  const index = JSON.parse(await readFile(path.join(bundle, 'index.json'), 'utf8')) as {
+    readonly manifests: readonly { readonly annotations: Record<string, string> }[];
+  };
+  return index.manifests.map((entry) => entry.annotations[annotations.refName] ?? '');
+}
 
 function image(arch: 'amd64' | 'arm64') {
   return { arch, layer: makeTar([{ path: 'content', content: randomBytes(1000) }]) };
