@@ -36,7 +36,7 @@ export async function signBundle(
 
 async function replaceStart(archive: string, entry: Buffer, signal: AbortSignal): Promise<void> {
   const { start, skippedBytes } = await planStart(archive, entry);
-  const temporary = `${archive}.partial`;
+  const temporary = `${archive}.signing`;
   try {
     const output = createWriteStream(temporary, { flush: true });
     await pipeline(Readable.from(startThen(start, archive, skippedBytes)), output, { signal });

@@ -9,6 +9,7 @@ import { signBundle } from '../artifacts/sign-bundle.ts';
 import { type BundleEntry, listBundle, verifyBundle } from '../artifacts/verify-bundle.ts';
 import { errorCode, errorMessage, UserError } from '../base/errors.ts';
 import type { Clock } from '../base/time.ts';
+import { isUnwritable } from './bundle-target.ts';
 import type { NodeEvent } from './events.ts';
 import { readKey } from './given-bundle.ts';
 
@@ -71,8 +72,19 @@ export async function signGivenBundle(
   keyFile: string,
   signal: AbortSignal,
 ): Promise<{ readonly key: string; readonly indexSha256: string }> {
-  const { key, indexSha256 } = await signBundle(path, await readPrivateKey(keyFile), signal);
-  return { key, indexSha256 };
+  const privatePem = await readPrivateKey(keyFile);
+  try {
+    const { key, indexSha256 } = await signBundle(path, privatePem, signal);
+    return { key, indexSha256 };
+  } catch (error) {
+    if (!isUnwritable(error)) throw error;
+    throw new UserError({
+      what: `sign the bundle ${path}`,
+      why: errorMessage(error),
+      fix: 'copy it to a directory that may be written to and has room for it',
+      cause: error,
+    });
+  }
 }
 
 /** Writes a new private key into a file that is not there yet. @returns the public one. @throws UserError. */

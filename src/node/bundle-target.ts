@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { access, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { errorCode, UserError } from '../base/errors.ts';
+import { errorCode, errorMessage, UserError } from '../base/errors.ts';
 import { syncDirectory } from '../base/files.ts';
 import { tryNamedLock } from './lock.ts';
 
@@ -51,7 +51,7 @@ export async function withTarget<T>(
     });
   } catch (error) {
     if (!isKept) await rm(stagingDir, { recursive: true, force: true });
-    throw isDiskFull(error) ? refused(target.path, 'the file system is full', error) : error;
+    throw isUnwritable(error) ? refused(target.path, errorMessage(error), error) : error;
   } finally {
     await lock.release();
   }
@@ -103,8 +103,9 @@ async function exists(file: string): Promise<boolean> {
   );
 }
 
-function isDiskFull(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT'].includes(errorCode(error) ?? '');
+/** Not a bug: the file system has no room, or does not let us write. */
+export function isUnwritable(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EACCES', 'EROFS', 'EPERM'].includes(errorCode(error) ?? '');
 }
 
 function refused(file: string, why: string, cause?: unknown): UserError {

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { storeState } from '../artifacts/bundle-fixture.ts';
 import { type BundleRig, bundleRig, extraImage, makeStack, runCli } from './bundle-rig.ts';
 
@@ -183,6 +183,26 @@ describe('bundle sign', () => {
       (await runCli('bundle', 'verify', out, '--require-signature', publicKey)).stdout,
     ).toContain('is of another index.json');
     await expect(stat(path.join(rig.folder, 'node'))).rejects.toThrow('ENOENT');
+  });
+
+  test('an archive is as it was where the disk is full, and nothing else is there', async () => {
+    const rig = await bundleRig();
+    const out = path.join(rig.folder, 'bundle.tar.zst');
+    await create(rig, out, '--role', 'worker', '--arch', 'amd64');
+    const { privateKey } = await makeKey(rig, 'team');
+    const disk = path.join(rig.folder, 'disk');
+    await mkdir(disk);
+    const { size } = await stat(out);
+    const room = Math.ceil((1.5 * size) / 4096) * 4096;
+    await runProgram('mount', ['-t', 'tmpfs', '-o', `size=${room}`, 'tmpfs', disk]);
+    onTestFinished(async () => void (await runProgram('umount', [disk])));
+    const copy = path.join(disk, 'bundle.tar.zst');
+    await copyFile(out, copy);
+    const { exitCode, stderr } = await runCli('bundle', 'sign', copy, '--key', privateKey);
+    expect(stderr).toMatch(/^error: Cannot sign the bundle \S+: ENOSPC/);
+    expect(exitCode).toBe(1);
+    expect(await readdir(disk)).toEqual(['bundle.tar.zst']);
+    expect((await readFile(copy)).equals(await readFile(out))).toBe(true);
   });
 
   test('takes keys of openssl, and refuses others', async () => {
