@@ -123,9 +123,9 @@ export async function hashFile(file: string, signal?: AbortSignal): Promise<Blob
   return { digest: `sha256:${hash.digest('hex')}`, size };
 }
 
-/** A file's content in chunks of `copyChunkBytes`; opened when the first chunk is asked for. */
-export async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
-  for await (const chunk of createReadStream(file, { highWaterMark: copyChunkBytes })) {
+/** A file's content from an offset, in chunks of `copyChunkBytes`; opened when the first chunk is asked for. */
+export async function* readChunks(file: string, start = 0): AsyncGenerator<Uint8Array> {
+  for await (const chunk of createReadStream(file, { start, highWaterMark: copyChunkBytes })) {
     yield chunk as Uint8Array;
   }
 }

@@ -10,8 +10,9 @@ import {
   wantedExecutables,
 } from './needed-blobs.ts';
 import { describeContent, entryContent, maxDocumentBytes, parseIndex } from './oci-documents.ts';
+import { isRider } from './riders.ts';
 import { type ArtifactStore, readManifest } from './store.ts';
-import type { ArtifactSpec, Descriptor, OciIndex, OciManifest } from './types.ts';
+import type { Architecture, ArtifactSpec, Descriptor, OciIndex, OciManifest } from './types.ts';
 
 /** One import while it runs. Blobs may arrive in any order, before or after the index. */
 export interface BundleImport {
@@ -22,7 +23,10 @@ export interface BundleImport {
   readonly wanted: readonly ArtifactSpec[] | undefined;
   /** Import nothing unless one of these is there; undefined = in any case. */
   readonly lacking: readonly ArtifactSpec[] | undefined;
+  /** Import what rides along for nodes of this architecture too. */
+  readonly ridersFor: Architecture | undefined;
   readonly trustBundle: string | undefined;
+  readonly requiresTrust: boolean;
   readonly pins: Pins;
   index: SelectedIndex | undefined;
   /** By digest; complete when each selected entry has one. */
@@ -46,8 +50,13 @@ export async function takeIndex(state: BundleImport, content: Uint8Array): Promi
   if (state.index !== undefined) throw malformed(state, 'it holds index.json twice');
   const all = parseIndex(Buffer.from(content).toString('utf8'), `${state.origin} (index.json)`);
   const sha256 = hashBytes(content).digest.slice('sha256:'.length);
-  const helps = all.manifests.some((entry) => isWanted(entry, state.lacking));
-  const selected = helps ? all.manifests.filter((entry) => isWanted(entry, state.wanted)) : [];
+  if (state.requiresTrust && state.trustBundle !== sha256) {
+    throw malformed(state, 'it is another bundle than a moment ago');
+  }
+  const isRiding = (entry: Descriptor) => isRider(entry, state.ridersFor);
+  const helps = all.manifests.some((entry) => isWanted(entry, state.lacking) || isRiding(entry));
+  const isSelected = (entry: Descriptor) => isWanted(entry, state.wanted) || isRiding(entry);
+  const selected = helps ? all.manifests.filter(isSelected) : [];
   state.index = { sha256, all, selected };
   const bySource = selected.find(saysBuiltFromSource);
   if (bySource !== undefined && state.trustBundle !== sha256) {

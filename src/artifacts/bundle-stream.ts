@@ -3,6 +3,7 @@ import { pipeline, Readable } from 'node:stream';
 import { constants, createZstdDecompress } from 'node:zlib';
 import { errorCode, UserError } from '../base/errors.ts';
 import { copyChunkBytes, readChunks } from './blobs.ts';
+import { readLeadingFrame } from './leading-frame.ts';
 
 /**
  * How much a zstd frame may make us remember: 2^24 = 16 MiB, twice what `zstd -19` needs. `--ultra` and `--long`
@@ -25,12 +26,11 @@ export async function openArchive(
   options: ArchiveOptions,
 ): Promise<AsyncIterable<Uint8Array>> {
   const format = detectFormat(await readStart(file));
-  const chunks = counted(readChunks(file), options.onProgress);
   switch (format) {
     case 'tar':
-      return chunks;
+      return counted(readChunks(file), options.onProgress);
     case 'zstd':
-      return decompressed(chunks, file);
+      return readFrames(file, options);
     default:
       throw new UserError({
         what: `import ${file}`,
@@ -57,6 +57,14 @@ async function readStart(file: string): Promise<Uint8Array> {
   } finally {
     await handle.close();
   }
+}
+
+/** Node.js drops what follows the end of a frame in the same chunk: ours is taken off before. */
+async function* readFrames(file: string, options: ArchiveOptions): AsyncGenerator<Uint8Array> {
+  const leading = await readLeadingFrame(file);
+  if (leading !== undefined) yield leading.content;
+  const rest = readChunks(file, leading?.frameBytes ?? 0);
+  yield* decompressed(counted(rest, options.onProgress), file);
 }
 
 async function* counted(

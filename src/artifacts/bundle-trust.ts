@@ -36,6 +36,8 @@ export function findUnpinned(subject: TrustSubject, pins: Pins): string | undefi
         return `${member} of ${describeContent(content)} has ${layer.digest}, ${difference}`;
       }
       return undefined;
+    case 'manifests':
+      return `it has ${describeContent(content)}, which no release of mini-k8s has`;
     case 'other':
       return undefined;
   }

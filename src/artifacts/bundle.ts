@@ -10,6 +10,7 @@ import {
   readReusedChunks,
   writeBlob,
 } from './blobs.ts';
+import { readDocument } from './bundle-head.ts';
 import {
   type BundleImport,
   completeImport,
@@ -21,15 +22,10 @@ import {
   undoImport,
 } from './bundle-import.ts';
 import { catalogPins, type Pins } from './bundle-trust.ts';
-import {
-  checkLayoutMarker,
-  describeContent,
-  entryContent,
-  maxDocumentBytes,
-} from './oci-documents.ts';
+import { checkLayoutMarker, describeContent, entryContent } from './oci-documents.ts';
 import { type ArtifactStore, commitEntries, pruneStore } from './store.ts';
 import type { TarFile } from './tar-entries.ts';
-import type { ArtifactEvent, ArtifactSource, ArtifactSpec } from './types.ts';
+import type { Architecture, ArtifactEvent, ArtifactSource, ArtifactSpec } from './types.ts';
 
 export interface BundleOptions {
   /** A directory, a `.tar` or a `.tar.zst` that holds an OCI image layout. */
@@ -37,6 +33,10 @@ export interface BundleOptions {
   readonly store: ArtifactStore;
   /** sha256 in hex of the bundle's index.json: the value of `--trust-bundle`. */
   readonly trustBundle?: string;
+  /** Accept nothing but the bundle that `trustBundle` names, upstream's own neither. */
+  readonly requiresTrust?: boolean;
+  /** Also what rides along for nodes of this architecture. */
+  readonly ridersFor?: Architecture;
   /** For development: hard links to the blobs of a bundle directory instead of copies. They are hashed all the same. */
   readonly linkBlobs?: boolean;
   /** Import everything when the bundle has something that is lacking: a controller serves other nodes too. */
@@ -82,7 +82,9 @@ export async function importBundle(
     origin: options.path,
     wanted: options.takesAll === true ? undefined : options.lacking,
     lacking: options.lacking,
+    ridersFor: options.ridersFor,
     trustBundle: options.trustBundle?.replace(/^sha256:/, '').toLowerCase(),
+    requiresTrust: options.requiresTrust ?? false,
     pins: options.pins ?? catalogPins,
     index: undefined,
     manifests: new Map(),
@@ -146,9 +148,9 @@ async function takeFile(state: BundleImport, file: TarFile, signal: AbortSignal)
     const write = { expected: blob, origin: state.origin, signal };
     await takeBlob(state, blob, () => writeBlob(state.store.directory, file.content, write));
   } else if (file.path === 'index.json') {
-    await takeIndex(state, await readDocument(state, file));
+    await takeIndex(state, await readDocument(file, `import ${state.origin}`));
   } else if (file.path === 'oci-layout') {
-    const content = await readDocument(state, file);
+    const content = await readDocument(file, `import ${state.origin}`);
     checkLayoutMarker(content.toString('utf8'), `${state.origin} (oci-layout)`);
   }
   // Other files (docker's manifest.json beside the layout) are not ours.
@@ -215,16 +217,6 @@ async function linkBlob(state: BundleImport, file: string, expected: BlobReferen
   } finally {
     await handle.close();
   }
-}
-
-async function readDocument(state: BundleImport, file: TarFile): Promise<Buffer> {
-  if (file.sizeBytes > maxDocumentBytes) {
-    const why = `${file.path} has ${file.sizeBytes} bytes, more than ${maxDocumentBytes}`;
-    throw malformed(state, why);
-  }
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of file.content) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }
 
 /** Tells how far the import is, at most once per hundredth. */

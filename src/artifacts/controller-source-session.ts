@@ -1,14 +1,13 @@
 import type { Socket } from 'node:net';
-import { UserError } from '../base/errors.ts';
 import { type HostPort, parseHostPort, renderHostPort } from '../base/host-port.ts';
 import type { Clock } from '../base/time.ts';
-import type { Asking, Server, ServerWords } from './ask-servers.ts';
+import type { ServerWords } from './ask-servers.ts';
 import { createYoungCollector } from './collect-young.ts';
 import { type ControllerCredentials, connectController } from './controller-source-http.ts';
+import type { DownloadSession } from './download-session.ts';
 import type { OfferedManifest } from './registry-offer.ts';
-import { isDiskFull } from './server-answer.ts';
 import type { ArtifactStore } from './store.ts';
-import type { ArtifactEvent, ArtifactSpec } from './types.ts';
+import type { ArtifactEvent } from './types.ts';
 
 export interface ControllerSourceOptions {
   /** `host:port` of gateways, in the order in which they are tried; at least one. */
@@ -62,17 +61,12 @@ const words: ServerWords = {
   },
 };
 
-/** Everything that one `provide` works with. */
-export interface Session {
-  readonly options: ControllerSourceOptions;
-  readonly store: ArtifactStore;
-  readonly asking: Asking;
-  readonly rounds: (artifact: ArtifactSpec) => number;
-  readonly signal: AbortSignal;
-}
-
-export function openSession(options: ControllerSourceOptions, signal: AbortSignal): Session {
-  const { ca, credentials, dial, onEvent, random, store } = options;
+/** Connects nothing yet. */
+export function openSession(
+  options: ControllerSourceOptions,
+  signal: AbortSignal,
+): DownloadSession {
+  const { ca, credentials, dial, onEvent, clock, random, store } = options;
   const { stallMs, firstPauseMs, rounds } = { ...defaultTiming, ...options.timing };
   const onReceived = createYoungCollector();
   const servers = options.controllers.map((name) => {
@@ -83,41 +77,14 @@ export function openSession(options: ControllerSourceOptions, signal: AbortSigna
     });
     return { name: renderHostPort(address), connection };
   });
+  // The one that answered last.
+  const sourceName = () => `controller ${servers[0]?.name}`;
   return {
-    options,
-    store,
-    signal,
+    ...{ store, signal, onEvent, clock, sourceName },
     rounds: ({ kind }) => (kind === 'image' ? Math.min(imageRounds, rounds) : rounds),
     asking: {
       ...{ servers, words, random, firstPauseMs, signal },
-      onWaiting: (waiting) =>
-        onEvent({ type: 'import-waiting', source: sourceName(servers), ...waiting }),
+      onWaiting: (waiting) => onEvent({ type: 'import-waiting', source: sourceName(), ...waiting }),
     },
   };
-}
-
-/** `controller 10.0.0.4:9443`: the one that answered last. */
-export function sourceName(servers: readonly Server[]): string {
-  return `controller ${servers[0]?.name}`;
-}
-
-/**
- * Work for one artifact. What goes wrong with an image is told and passed over.
- * @throws UserError about executables, and about a full disk.
- */
-export async function orWithout<T>(
-  session: Session,
-  artifact: ArtifactSpec,
-  work: () => Promise<T>,
-): Promise<T | undefined> {
-  try {
-    return await work();
-  } catch (error) {
-    const mayPass = artifact.kind === 'image' && error instanceof UserError;
-    if (!mayPass || isDiskFull(error.cause)) throw error;
-    const { onEvent } = session.options;
-    const source = sourceName(session.asking.servers);
-    onEvent({ type: 'source-failed', source, why: error.message });
-    return undefined;
-  }
 }

@@ -1,19 +1,17 @@
 import { askServers } from './ask-servers.ts';
 import { clearTemporary } from './blobs.ts';
-import { downloadEntries, type FoundArtifact } from './controller-source-download.ts';
+import { type ControllerSourceOptions, openSession } from './controller-source-session.ts';
+import { downloadEntries, type FoundArtifact } from './download-entries.ts';
+import { type DownloadSession, orWithout } from './download-session.ts';
 import {
+  describeArtifact,
   type FetchedManifest,
   fetchManifest,
   listVersions,
   locateManifest,
-} from './controller-source-manifest.ts';
-import {
-  type ControllerSourceOptions,
-  openSession,
-  orWithout,
-  type Session,
-} from './controller-source-session.ts';
+} from './fetch-manifest.ts';
 import { describeContent, entryContent } from './oci-documents.ts';
+import type { OfferedManifest } from './registry-offer.ts';
 import { pruneStore } from './store.ts';
 import type { ArtifactSource, ArtifactSpec } from './types.ts';
 
@@ -28,7 +26,7 @@ export function createControllerSource(options: ControllerSourceOptions): Artifa
     provide: async (artifacts, signal) => {
       const session = openSession(options, signal);
       try {
-        return await provide(session, artifacts);
+        return await provide(session, artifacts, options.offered ?? []);
       } finally {
         for (const { connection } of session.asking.servers) connection.close();
       }
@@ -37,15 +35,18 @@ export function createControllerSource(options: ControllerSourceOptions): Artifa
 }
 
 async function provide(
-  session: Session,
+  session: DownloadSession,
   artifacts: readonly ArtifactSpec[],
+  offered: readonly OfferedManifest[],
 ): Promise<readonly string[]> {
   const { store } = session;
   await clearTemporary(store.directory, () => true);
   const found: FoundArtifact[] = [];
   // Executables first: without them the node does not start, and then nothing needs an image.
   for (const artifact of artifacts.toSorted(executablesFirst)) {
-    const fetched = await orWithout(session, artifact, () => findArtifact(session, artifact));
+    const fetched = await orWithout(session, artifact, () =>
+      findArtifact(session, artifact, offered),
+    );
     if (fetched !== undefined) found.push({ ...fetched, artifact, wanted: artifacts });
   }
   const missing = found.length === 0 ? [] : await downloadEntries(session, found);
@@ -54,15 +55,19 @@ async function provide(
     // What is left was begun for an earlier version.
     await clearTemporary(store.directory, () => false);
   }
-  return await listContents(session, artifacts, found);
+  return [
+    ...(await listContents(session, artifacts, found)),
+    ...offered.map(({ name }) => `${name} (${artifacts[0]?.arch})`),
+  ];
 }
 
 async function findArtifact(
-  session: Session,
+  session: DownloadSession,
   artifact: ArtifactSpec,
+  offered: readonly OfferedManifest[],
 ): Promise<FetchedManifest | undefined> {
   const { signal, asking } = session;
-  const location = locateManifest(artifact, session.options.offered ?? []);
+  const location = locateManifest(artifact, offered);
   if (location === undefined) return undefined;
   const what = `find ${describeArtifact(artifact)} at the controllers`;
   return await askServers(
@@ -70,7 +75,7 @@ async function findArtifact(
       what,
       rounds: session.rounds(artifact),
       isAbsentWhenOneSaysSo: true,
-      ask: (controller) => fetchManifest(artifact, location, { controller, signal }),
+      ask: (server) => fetchManifest(artifact, location, { server, signal }),
     },
     asking,
   );
@@ -78,26 +83,18 @@ async function findArtifact(
 
 /** What the controllers have, for the message about what nobody has. */
 async function listContents(
-  { options, asking, signal }: Session,
+  { asking, signal }: DownloadSession,
   artifacts: readonly ArtifactSpec[],
   found: readonly FoundArtifact[],
 ): Promise<readonly string[]> {
   const contents = found.map(({ entry }) => describeContent(entryContent(entry)));
-  const [arch] = artifacts.map((artifact) => artifact.arch);
-  contents.push(...(options.offered ?? []).map(({ name }) => `${name} (${arch})`));
-  const [controller] = asking.servers;
+  const [server] = asking.servers;
   for (const artifact of artifacts) {
     const isFound = found.some((candidate) => candidate.artifact === artifact);
-    if (artifact.kind === 'image' || isFound || controller === undefined) continue;
-    contents.push(...(await listVersions(artifact, { controller, signal })));
+    if (artifact.kind === 'image' || isFound || server === undefined) continue;
+    contents.push(...(await listVersions(artifact, { server, signal })));
   }
   return [...new Set(contents)];
-}
-
-function describeArtifact(artifact: ArtifactSpec): string {
-  return artifact.kind === 'image'
-    ? `image ${artifact.reference} (${artifact.arch})`
-    : `${artifact.name} ${artifact.version} (${artifact.arch})`;
 }
 
 function executablesFirst(a: ArtifactSpec, b: ArtifactSpec): number {

@@ -30,6 +30,11 @@ export function parseImageReference(reference: string): ImageName | undefined {
   return isRepository(repository) && isVersion ? { registry, repository, version } : undefined;
 }
 
+/** The full reference, by which containerd keeps the image whatever short form a pod has: `docker.io/library/nginx:1.29`. */
+export function renderImageReference({ registry, repository, version }: ImageName): string {
+  return `${registry}/${repository}${isDigest(version) ? '@' : ':'}${version}`;
+}
+
 /** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests */
 export function isRepository(text: string): boolean {
   const part = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';

@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { readFile, rename } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -36,6 +36,7 @@ export async function* layoutTar(
 export interface WriteArchiveOptions {
   /** 1 to 19; without it the tar is not compressed. Above 19 a node would need too much memory to read it. */
   readonly zstdLevel?: number;
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -58,9 +59,16 @@ export async function writeBundleArchive(
   const temporary = `${file}.tmp`;
   const tar = Readable.from(layoutTar(layoutDirectory, index, blobs));
   const output = createWriteStream(temporary, { flush: true });
-  if (options.zstdLevel === undefined) await pipeline(tar, output);
-  else await pipeline(tar, createZstdCompress(zstdOptions(options.zstdLevel)), output);
-  await rename(temporary, file);
+  const { zstdLevel } = options;
+  const stop = options.signal === undefined ? {} : { signal: options.signal };
+  try {
+    if (zstdLevel === undefined) await pipeline(tar, output, stop);
+    else await pipeline(tar, createZstdCompress(zstdOptions(zstdLevel)), output, stop);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }
 
 function zstdOptions(level: number): { readonly params: Record<number, number> } {
@@ -70,6 +78,11 @@ function zstdOptions(level: number): { readonly params: Record<number, number> }
       [constants.ZSTD_c_checksumFlag]: 1,
     },
   };
+}
+
+/** One file as it is in a tar: header, content, padding. */
+export function tarEntry(name: string, content: Uint8Array): Buffer {
+  return Buffer.concat([...tarFile(name, content)]);
 }
 
 function* tarFile(name: string, content: Uint8Array): Generator<Uint8Array> {

@@ -19,6 +19,7 @@ export function isWanted(entry: Descriptor, wanted: Wanted): boolean {
   const content = entryContent(entry);
   if (content.kind === 'other') return false;
   if (wanted === undefined) return true;
+  if (content.kind === 'manifests') return false;
   return wanted.some((artifact) => {
     if (artifact.arch !== content.arch) return false;
     return artifact.kind === 'image'
@@ -57,7 +58,7 @@ export function blobsOfEntry(
   const content = entryContent(entry);
   const subject = describeContent(content);
   const config = { ...pick(manifest.config), description: `config of ${subject}` };
-  if (content.kind === 'image') {
+  if (content.kind !== 'component') {
     const layers = manifest.layers.map((layer, i) => ({
       ...pick(layer),
       description: `layer ${i + 1} of ${subject}`,

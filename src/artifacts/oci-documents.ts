@@ -14,6 +14,8 @@ export type EntryContent =
       readonly arch: string;
     }
   | { readonly kind: 'image'; readonly reference: string; readonly arch: string }
+  /** Kubernetes objects that ride along; `name` is that of their stack. */
+  | { readonly kind: 'manifests'; readonly name: string }
   | { readonly kind: 'other' };
 
 /**
@@ -66,6 +68,9 @@ export function entryContent(entry: Descriptor): EntryContent {
     const [name = '', version = ''] = refName.split(':');
     return { kind: 'component', name, version, arch };
   }
+  if (entry.artifactType === mediaTypes.manifests) {
+    return { kind: 'manifests', name: refName.replace(/^manifests\//, '') };
+  }
   const reference = entry.annotations?.[annotations.containerdImageName] ?? refName;
   if (entry.artifactType !== undefined || reference === '') return { kind: 'other' };
   return { kind: 'image', reference, arch };
@@ -78,6 +83,8 @@ export function describeContent(content: EntryContent): string {
       return `${content.name} ${content.version} (${content.arch})`;
     case 'image':
       return `image ${content.reference} (${content.arch})`;
+    case 'manifests':
+      return `manifests ${content.name}`;
     case 'other':
       return 'an entry of another kind';
   }
@@ -85,7 +92,16 @@ export function describeContent(content: EntryContent): string {
 
 /** The executable's name that a component's layer carries; undefined for any other layer. */
 export function executableName(layer: Descriptor): string | undefined {
-  if (layer.mediaType !== mediaTypes.executable) return undefined;
+  return layer.mediaType === mediaTypes.executable ? fileName(layer) : undefined;
+}
+
+/** The name of a stack's file that a layer carries; undefined for any other layer. */
+export function manifestFileName(layer: Descriptor): string | undefined {
+  return layer.mediaType === mediaTypes.manifestFile ? fileName(layer) : undefined;
+}
+
+/** Never a path: the name becomes one in a directory of ours. */
+function fileName(layer: Descriptor): string | undefined {
   const title = layer.annotations?.[annotations.title];
   return title !== undefined && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(title) ? title : undefined;
 }

@@ -188,7 +188,8 @@ function diffIdOf(layer: ImageLayer): string {
   throw new Error(`A compressed layer needs its diffId: ${layer.blob.digest}`);
 }
 
-async function addBlob(directory: string, content: Uint8Array): Promise<BlobReference> {
+/** Puts bytes into a layout under their digest, unless they are there. */
+export async function addBlob(directory: string, content: Uint8Array): Promise<BlobReference> {
   const blob = hashBytes(content);
   if (await hasBlob(directory, blob)) return blob;
   return await writeBlob(directory, once(content), { expected: blob, origin: 'memory' });
@@ -208,7 +209,8 @@ function layerTitle(layer: Descriptor): string {
   return layer.annotations?.[annotations.title] ?? '';
 }
 
-function compareText(a: string, b: string): number {
+/** For an order that does not depend on the language of the machine. */
+export function compareText(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
 }

@@ -45,6 +45,7 @@ function isOld(content: EntryContent): boolean {
       const tag = pinnedImageTag(`${image.registry}/${image.repository}`);
       return tag !== undefined && tag !== image.version;
     }
+    case 'manifests':
     case 'other':
       return false;
   }

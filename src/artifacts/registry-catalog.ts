@@ -20,7 +20,7 @@ export interface RegistryCatalog {
 /** An entry of the store under the name that clients ask for. */
 export interface CatalogEntry {
   readonly entry: Descriptor;
-  readonly content: Exclude<EntryContent, { kind: 'other' }>;
+  readonly content: Extract<EntryContent, { arch: string }>;
   /** Left out for components: they are of no registry. */
   readonly registry: string | undefined;
   readonly repository: string;
@@ -170,6 +170,8 @@ function nameEntry(entry: Descriptor): Omit<CatalogEntry, 'entry' | 'required'> 
       if (name === undefined) return undefined;
       return { content, registry: name.registry, repository: name.repository, tag: name.version };
     }
+    // Controllers apply them; nobody asks for them.
+    case 'manifests':
     case 'other':
       return undefined;
   }

@@ -43,15 +43,12 @@ async function run(
     else reloads.request();
   });
   const isDebug = options.debug === true;
-  const bundle = textOption(invocation, 'bundle');
-  const trustBundle = textOption(invocation, 'trustBundle');
   const reporter = createReporter(context.stdout);
   try {
     await start(
       {
         ...dataDirOption(invocation),
-        ...(bundle === undefined ? {} : { bundle }),
-        ...(trustBundle === undefined ? {} : { trustBundle }),
+        ...bundleOptions(invocation),
         env: context.env,
         ...(reloads === undefined ? {} : { reloads }),
         isDebug,
@@ -73,7 +70,19 @@ async function run(
   return 0;
 }
 
-/** Options of every command that runs a node. */
+/** What `runOptions` were given. */
+export function bundleOptions(invocation: Invocation) {
+  const bundle = textOption(invocation, 'bundle');
+  const trustBundle = textOption(invocation, 'trustBundle');
+  const requireSignature = textOption(invocation, 'requireSignature');
+  return {
+    ...(bundle === undefined ? {} : { bundle }),
+    ...(trustBundle === undefined ? {} : { trustBundle }),
+    ...(requireSignature === undefined ? {} : { requireSignature }),
+  };
+}
+
+/** Options of every command that takes a bundle. */
 export const runOptions = [
   {
     flags: '--bundle <path>',
@@ -82,5 +91,9 @@ export const runOptions = [
   {
     flags: '--trust-bundle <sha256>',
     description: "accept a bundle that is not upstream's own, by the sha256 of its index.json",
+  },
+  {
+    flags: '--require-signature <key>',
+    description: 'accept a bundle only if this key signed it: ed25519:…, or a file with it',
   },
 ] as const;

@@ -8,7 +8,6 @@ import {
   pem,
   proxy,
   registries,
-  serverUrl,
 } from './schema-node.ts';
 
 const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
@@ -97,12 +96,25 @@ const network = z
   })
   .prefault({});
 
+const mirror = z
+  .string()
+  .refine(
+    isMirrorAddress,
+    'is not an http, https, oci or oci+http address without user, password, query and fragment',
+  );
+
 const artifacts = z
   .strictObject({
-    mirror: serverUrl
+    mirror: mirror
       .default('')
       .describe(
-        "address below which upstream's files are by upstream's paths, as https://mirror.example/v1.37.1/bin/linux/amd64/kubelet; workers use it too",
+        "address below which upstream's files are by upstream's paths, as https://mirror.example/v1.37.1/bin/linux/amd64/kubelet; or of a registry, as oci://registry.example/mirror (oci+http: without TLS); workers use it too",
+      ),
+    trustMirror: z
+      .boolean()
+      .default(false)
+      .describe(
+        'take executables from a mirror that is a registry also where no hash is pinned: whoever can write to it can run programs as root on every node',
       ),
     ca: pem
       .default('')
@@ -207,3 +219,11 @@ export const clusterConfigSchema = z.strictObject({
     })
     .prefault({}),
 });
+
+function isMirrorAddress(text: string): boolean {
+  if (text === '') return true;
+  if (!/^(https?|oci|oci\+http):\/\//.test(text) || !URL.canParse(text)) return false;
+  const url = new URL(text);
+  if (url.host === '') return false;
+  return [url.username, url.password, url.search, url.hash].every((part) => part === '');
+}

@@ -58,8 +58,10 @@ export interface ClusterSpec {
 
 /** Where executables come from that neither the store nor a bundle has. */
 export interface ArtifactsSpec {
-  /** Address below which upstream's files are by upstream's paths; empty: none. */
+  /** Address below which upstream's files are by upstream's paths, or of a registry (`oci://`); empty: none. */
   readonly mirror: string;
+  /** Take executables from a registry though nothing says that they are upstream's. */
+  readonly trustMirror: boolean;
   /** PEM of CAs that are trusted for downloads besides the machine's own. */
   readonly ca: string;
   /** Absolute path of a file with `user:password` for the mirror; empty: none. */

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { createBundleSource } from '../artifacts/bundle.ts';
+import { type BundleOptions, createBundleSource } from '../artifacts/bundle.ts';
 import { upstreamComponent } from '../artifacts/catalog.ts';
 import type { ArtifactStore } from '../artifacts/store.ts';
-import type { ArtifactSource } from '../artifacts/types.ts';
+import type { Architecture, ArtifactSource } from '../artifacts/types.ts';
 import type { UpstreamMirror } from '../artifacts/upstream-session.ts';
 import { createUpstreamSource } from '../artifacts/upstream-source.ts';
 import { dialTcp } from '../base/dial.ts';
@@ -12,15 +12,20 @@ import type { Clock } from '../base/time.ts';
 import { proxyVariables } from '../config/proxy-variables.ts';
 import type { ArtifactsSpec, ProxySpec } from '../config/types.ts';
 import type { NodeEvent } from './events.ts';
+import type { CheckedBundle } from './given-bundle.ts';
+import type { RegistryAccess } from './registry-sources.ts';
 
 export interface ArtifactSourcesOptions {
   readonly spec: ArtifactsSpec;
   readonly proxy: ProxySpec;
   readonly store: ArtifactStore;
-  readonly bundle?: string;
-  readonly trustBundle?: string;
+  readonly bundle?: CheckedBundle | undefined;
+  /** Take what rides along in the bundle for nodes of this architecture too. */
+  readonly ridersFor?: Architecture;
   /** The bundle is taken as a whole, also what is for others. */
   readonly takesAll?: boolean;
+  /** How the registries of images are spoken with, where that is said. */
+  readonly registries?: RegistryAccess;
   /** A worker's; none on a controller. */
   readonly controllers: readonly ArtifactSource[];
   readonly clock: Clock;
@@ -30,24 +35,37 @@ export interface ArtifactSourcesOptions {
 /** For a name, TCP and the answer of a proxy, milliseconds. */
 const dialTimeoutMs = 10_000;
 
-/** Where executables and images come from, in order: bundle, mirror, controllers, upstream. */
+/** Where executables and images come from, in order: bundle, mirror, controllers, upstream, registries. */
 export function artifactSources(options: ArtifactSourcesOptions): readonly ArtifactSource[] {
-  const { spec, store, onEvent, bundle, trustBundle, takesAll = false } = options;
-  const given =
-    bundle === undefined
-      ? []
-      : [
-          createBundleSource({
-            ...{ path: bundle, store, onEvent, takesAll },
-            ...(trustBundle === undefined ? {} : { trustBundle }),
-          }),
-        ];
+  const { spec } = options;
+  const bundle = bundleOptions(options);
+  const given = bundle === undefined ? [] : [createBundleSource(bundle)];
   return [
     ...given,
     ...(spec.mirror === '' ? [] : [mirrorSource(spec, options)]),
     ...options.controllers,
-    ...(spec.upstream.enabled ? [upstreamSource(options)] : []),
+    ...(spec.upstream.enabled ? [upstreamSource(options), registriesSource(options)] : []),
   ];
+}
+
+/** How the bundle is read; undefined when none was given. */
+function bundleOptions(
+  options: Pick<ArtifactSourcesOptions, 'bundle' | 'store' | 'takesAll' | 'ridersFor' | 'onEvent'>,
+): BundleOptions | undefined {
+  const { bundle, store, onEvent, takesAll = false, ridersFor } = options;
+  if (bundle === undefined) return undefined;
+  return { ...bundle, store, onEvent, takesAll, ...(ridersFor === undefined ? {} : { ridersFor }) };
+}
+
+/** What rides along in the bundle comes into the store, also when nothing else was lacking. */
+export async function takeRiders(
+  options: Parameters<typeof bundleOptions>[0] & { readonly ridersFor: Architecture },
+  signal: AbortSignal,
+): Promise<void> {
+  const bundle = bundleOptions(options);
+  if (bundle === undefined) return;
+  const { importRiders } = await import('../artifacts/import-riders.ts');
+  await importRiders({ ...bundle, ridersFor: options.ridersFor }, signal);
 }
 
 function mirrorSource(spec: ArtifactsSpec, options: ArtifactSourcesOptions): ArtifactSource {
@@ -55,8 +73,38 @@ function mirrorSource(spec: ArtifactsSpec, options: ArtifactSourcesOptions): Art
     description: `mirror ${spec.mirror}`,
     mayFail: true,
     provide: async (artifacts, signal) => {
-      const authorization = await readAuthorization(spec.credentialsFile);
-      const source = filesSource(options, { base: spec.mirror, authorization });
+      const credentials = await readCredentials(spec.credentialsFile);
+      const source = await mirrorOf(spec, credentials, options);
+      return await source.provide(artifacts, signal);
+    },
+  };
+}
+
+async function mirrorOf(
+  spec: ArtifactsSpec,
+  credentials: string | undefined,
+  options: ArtifactSourcesOptions,
+): Promise<ArtifactSource> {
+  const { mirror, ca } = spec;
+  if (/^oci/.test(mirror)) {
+    const { registryMirrorSource } = await import('./registry-sources.ts');
+    return registryMirrorSource(spec, credentials, { ...options, ca });
+  }
+  const authorization =
+    credentials === undefined ? undefined : `Basic ${Buffer.from(credentials).toString('base64')}`;
+  return filesSource(options, { base: mirror, authorization });
+}
+
+/** Images; the code is loaded when one is lacking. */
+function registriesSource(options: ArtifactSourcesOptions): ArtifactSource {
+  return {
+    description: 'registries',
+    mayFail: true,
+    provide: async (artifacts, signal) => {
+      if (!artifacts.some(({ kind }) => kind === 'image')) return [];
+      const { upstreamRegistriesSource } = await import('./registry-sources.ts');
+      const { ca } = options.spec;
+      const source = upstreamRegistriesSource(options.registries ?? {}, { ...options, ca });
       return await source.provide(artifacts, signal);
     },
   };
@@ -82,11 +130,10 @@ function filesSource(options: ArtifactSourcesOptions, mirror?: UpstreamMirror): 
   });
 }
 
-async function readAuthorization(file: string): Promise<string | undefined> {
+async function readCredentials(file: string): Promise<string | undefined> {
   if (file === '') return undefined;
   try {
-    const credentials = (await readFile(file, 'utf8')).trim();
-    return `Basic ${Buffer.from(credentials).toString('base64')}`;
+    return (await readFile(file, 'utf8')).trim();
   } catch (error) {
     throw new UserError({
       what: 'read the credentials of the mirror',

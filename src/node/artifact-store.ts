@@ -14,9 +14,10 @@ import { UserError } from '../base/errors.ts';
 import type { Clock } from '../base/time.ts';
 import { type Paths, pathsFor } from '../config/paths.ts';
 import type { ClusterConfig } from '../config/types.ts';
-import { artifactSources } from './artifact-sources.ts';
+import { artifactSources, takeRiders } from './artifact-sources.ts';
 import { type ConfigSourceOptions, readConfig } from './config-sources.ts';
 import type { NodeEvent } from './events.ts';
+import { checkBundle, type GivenBundle } from './given-bundle.ts';
 import { gatherHostFacts } from './host-facts.ts';
 import { describeHolder, tryLock } from './lock.ts';
 import { readMembership } from './membership.ts';
@@ -47,9 +48,7 @@ export async function listImages(scope: ArtifactScope): Promise<readonly ImageSt
   return inspectImages(await findStore(paths.storeDir), artifacts);
 }
 
-export interface FetchOptions extends ArtifactScope {
-  readonly bundle?: string;
-  readonly trustBundle?: string;
+export interface FetchOptions extends ArtifactScope, GivenBundle {
   readonly clock: Clock;
   readonly onEvent: (event: NodeEvent) => void;
 }
@@ -59,14 +58,17 @@ export interface FetchOptions extends ArtifactScope {
  * @throws UserError while a node runs, or for what no source has.
  */
 export async function fetchArtifacts(options: FetchOptions, signal: AbortSignal): Promise<void> {
-  const { paths, config, artifacts } = await resolveScope(options);
+  const { paths, config, arch, artifacts } = await resolveScope(options);
+  const bundle = await checkBundle(options, signal, { arch });
   await withStore(paths, 'fetch artifacts', async (store) => {
     const { onEvent } = options;
     const { artifacts: spec, proxy } = config.spec;
-    const sources = artifactSources({ ...options, store, spec, proxy, controllers: [] });
-    await reportStep('components', onEvent, () =>
-      ensureArtifacts(artifacts, { store, sources, onEvent, signal, isStoreOnly: true }),
-    );
+    const parts = { ...options, bundle, store, ridersFor: arch };
+    const sources = artifactSources({ ...parts, spec, proxy, controllers: [] });
+    await reportStep('components', onEvent, async () => {
+      await ensureArtifacts(artifacts, { store, sources, onEvent, signal, isStoreOnly: true });
+      await takeRiders(parts, signal);
+    });
   });
 }
 
@@ -128,9 +130,11 @@ async function withStore<T>(
   }
 }
 
-async function resolveScope(scope: ArtifactScope): Promise<{
+/** @throws UserError for a role or an architecture that there is not, and for a wrong configuration. */
+export async function resolveScope(scope: ArtifactScope): Promise<{
   readonly paths: Paths;
   readonly config: ClusterConfig;
+  readonly arch: Architecture;
   readonly artifacts: readonly ArtifactSpec[];
 }> {
   const paths = pathsFor(scope);
@@ -139,8 +143,9 @@ async function resolveScope(scope: ArtifactScope): Promise<{
   const config =
     member === undefined ? await readConfig(scope) : (await inspectMember(member, scope)).config;
   const facts = await gatherHostFacts({ lastAddressFile: lastAddressFile(paths) });
-  const host = { ...facts, arch: requireArchitecture(scope.arch ?? facts.arch) };
-  return { paths, config, artifacts: planArtifacts(role, { config, host, paths }) };
+  const arch = requireArchitecture(scope.arch ?? facts.arch);
+  const artifacts = planArtifacts(role, { config, host: { ...facts, arch }, paths });
+  return { paths, config, arch, artifacts };
 }
 
 function requireRole(text: string): NodeRole {

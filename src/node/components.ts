@@ -1,4 +1,5 @@
 import { ensureImages } from '../artifacts/images.ts';
+import { riderImages } from '../artifacts/riders.ts';
 import { openStore } from '../artifacts/store.ts';
 import type { Logger, LogLevel } from '../base/logger.ts';
 import { type Clock, untilAborted } from '../base/time.ts';
@@ -88,7 +89,7 @@ export function imagesComponent(parts: NodeParts, dependsOn: readonly string[]):
     clock: parts.clock,
     run: async (signal) => {
       const store = await openStore(paths.storeDir);
-      await ensureImages(plan.images, {
+      await ensureImages([...plan.images, ...(await riderImages(store, plan.arch))], {
         store,
         containerd: {
           socket: paths.containerdSocket,

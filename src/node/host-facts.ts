@@ -47,7 +47,7 @@ export async function gatherHostFacts(options: HostFactsOptions): Promise<HostFa
   return {
     hostname: os.hostname(),
     machineId: (machineId ?? '').trim(),
-    arch: process.arch === 'arm64' ? 'arm64' : 'amd64',
+    arch: machineArch(),
     memoryBytes: meminfoBytes(meminfo, 'MemTotal'),
     cpus: os.availableParallelism(),
     cgroupVersion,
@@ -192,4 +192,9 @@ async function canWriteConntrackMax(): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** In the words that a person sees. */
+export function machineArch(): HostFacts['arch'] {
+  return process.arch === 'arm64' ? 'arm64' : 'amd64';
 }

@@ -1,6 +1,8 @@
 import { pathsFor } from '../config/paths.ts';
 import { parseJoinToken } from '../join/token.ts';
 import { tokenNeeded } from './ensure-membership.ts';
+import { checkBundle } from './given-bundle.ts';
+import { machineArch } from './host-facts.ts';
 import { type InstallableNode, type InstallOptions, installNode } from './install.ts';
 import { readLocalConfig } from './local-config.ts';
 import { readMembership } from './membership.ts';
@@ -31,7 +33,8 @@ function installableWorker(options: WorkerInstallOptions): InstallableNode {
       ...(taints === undefined ? [] : ['--taints', taints]),
       ...(options.isDebug ? ['--debug'] : []),
     ],
-    check: async () => {
+    check: async (signal) => {
+      await checkBundle(options, signal, { arch: machineArch() });
       await requireNoControlPlane(paths);
       await checkOwnSettings(options);
       await readLocalConfig(options);

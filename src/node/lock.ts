@@ -33,8 +33,13 @@ export async function takeLock(paths: Paths, command: string): Promise<Lock> {
 
 /** Takes the lock without saying who holds it, for short work; undefined when another process has it. */
 export async function tryLock(paths: Paths): Promise<Lock | undefined> {
+  return tryNamedLock(socketName(paths));
+}
+
+/** Takes a lock of that name on this machine; undefined when another process has it. At most 100 characters. */
+export async function tryNamedLock(name: string): Promise<Lock | undefined> {
   try {
-    const server = await bind(`\0${socketName(paths)}`);
+    const server = await bind(`\0${name}`);
     return { release: () => close(server) };
   } catch (error) {
     if (errorCode(error) === 'EADDRINUSE') return undefined;

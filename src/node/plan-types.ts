@@ -1,4 +1,4 @@
-import type { ArtifactSpec, ImageArtifact } from '../artifacts/types.ts';
+import type { Architecture, ArtifactSpec, ImageArtifact } from '../artifacts/types.ts';
 import type { FileSpec } from '../base/files.ts';
 import type { CredentialSpec, DirectorySpec } from '../components/types.ts';
 import type { HostSetting } from '../host/types.ts';
@@ -31,6 +31,8 @@ export interface NodePlan {
   readonly nodeName: string;
   readonly nodeAddress: string;
   readonly runsWorkloads: boolean;
+  /** Of the machine: what it can run. */
+  readonly arch: Architecture;
   readonly artifacts: readonly ArtifactSpec[];
   readonly images: readonly ImageArtifact[];
   /**
@@ -54,4 +56,6 @@ export interface NodePlan {
   /** Written once the node has its pod network; left out with a CNI of the user's own. */
   readonly cniConfigFile?: string;
   readonly stacks: readonly ManifestStack[];
+  /** Where manifests of a bundle go, and where it is remembered; on controllers, which apply them. */
+  readonly unpackedStacks?: { readonly manifestsDir: string; readonly recordFile: string };
 }

@@ -35,6 +35,10 @@ export function planController(options: PlanOptions): NodePlan {
     tunnel: { socketPath: context.paths.tunnelSocket, kubeletPort: ports.kubelet },
     gateway: { port: context.config.spec.api.gatewayPort, kubeletPort: ports.kubelet },
     stacks: planStacks(context),
+    unpackedStacks: {
+      manifestsDir: context.paths.manifestsDir,
+      recordFile: `${context.paths.stateDir}/bundled-manifests.json`,
+    },
   };
 }
 
@@ -90,6 +94,7 @@ function planParts(context: PlanContext, parts: readonly ComponentPlan[]) {
     nodeName: context.nodeName,
     nodeAddress: context.nodeAddress,
     runsWorkloads: context.runsWorkloads,
+    arch: context.host.arch,
     artifacts: mergeArtifacts(parts.flatMap((part) => part.artifacts ?? [])),
     images: planImages(context),
     hostSettings: planHostSettings(context),

@@ -10,22 +10,21 @@ import type { ClusterConfig } from '../config/types.ts';
 import { ensureHostSettings } from '../host/ensure-host-settings.ts';
 import { certificateStatuses } from '../pki/certificate-statuses.ts';
 import { ensurePki } from '../pki/ensure-pki.ts';
-import { artifactSources } from './artifact-sources.ts';
+import { artifactSources, takeRiders } from './artifact-sources.ts';
 import { passClockGate } from './clock-gate.ts';
 import { handOverCni } from './cni-handover.ts';
 import type { NodeEvent } from './events.ts';
+import { type CheckedBundle, checkBundle, type GivenBundle } from './given-bundle.ts';
 import { readSecrets } from './plan-secrets.ts';
 import type { NodePlan } from './plan-types.ts';
 import { lastAddressFile } from './prepare.ts';
 import { removeStaleRegistryFiles, requireOwnRegistryFiles } from './registry-files.ts';
 import { reportStep } from './report-step.ts';
 
-export interface RealiseOptions {
+export interface RealiseOptions extends GivenBundle {
   readonly paths: Paths;
   readonly clock: Clock;
   readonly config: ClusterConfig;
-  readonly bundle?: string;
-  readonly trustBundle?: string;
   readonly onEvent: (event: NodeEvent) => void;
   readonly signal: AbortSignal;
   /** Where components come from besides the bundle: a worker's controllers. */
@@ -48,8 +47,9 @@ export async function realisePlan(plan: NodePlan, options: RealiseOptions): Prom
 
 /** The first half: directories and executables. */
 export async function realiseComponents(plan: NodePlan, options: RealiseOptions): Promise<void> {
+  const bundle = await checkBundle(options, options.signal, plan);
   await ensureDirectories(plan.directories);
-  await reportStep('components', options.onEvent, () => realiseArtifacts(plan, options));
+  await reportStep('components', options.onEvent, () => realiseArtifacts(plan, bundle, options));
   options.signal.throwIfAborted();
 }
 
@@ -74,7 +74,8 @@ export async function realiseAgain(
     JSON.stringify(part(plan)) !== JSON.stringify(part(before));
   await ensureDirectories(plan.directories);
   if (differs(({ artifacts, images }) => [artifacts, images])) {
-    await realiseArtifacts(plan, options);
+    const bundle = await checkBundle(options, options.signal, { arch: plan.arch });
+    await realiseArtifacts(plan, bundle, options);
   }
   if (differs(({ hostSettings }) => hostSettings)) await realiseHost(plan, options);
   if (differs(({ pki }) => pki)) await realisePki(plan, options);
@@ -90,23 +91,32 @@ async function realiseHost(plan: NodePlan, { paths, onEvent }: RealiseOptions): 
   await ensureHostSettings(plan.hostSettings, { recordFile: hostRecordFile(paths), onEvent });
 }
 
-async function realiseArtifacts(plan: NodePlan, options: RealiseOptions): Promise<void> {
+async function realiseArtifacts(
+  plan: NodePlan,
+  bundle: CheckedBundle | undefined,
+  options: RealiseOptions,
+): Promise<void> {
   const { onEvent, signal } = options;
   const store = await openStore(options.paths.storeDir);
+  const takesAll = plan.servedArtifacts !== undefined;
+  const parts = { ...options, bundle, store, takesAll, ridersFor: plan.arch };
   await ensureArtifacts([...plan.artifacts, ...plan.images], {
     store,
     sources: artifactSources({
-      ...options,
-      store,
+      ...parts,
       spec: options.config.spec.artifacts,
       proxy: options.config.spec.proxy,
-      takesAll: plan.servedArtifacts !== undefined,
       controllers: options.moreSources?.({ store, onEvent }) ?? [],
     }),
     forOthers: plan.servedArtifacts ?? [],
     onEvent,
     signal,
   });
+  await takeRiders(parts, signal);
+  if (plan.unpackedStacks !== undefined) {
+    const { unpackStacks } = await import('./unpack-stacks.ts');
+    await unpackStacks({ ...plan.unpackedStacks, store, onEvent });
+  }
 }
 
 async function realisePki(plan: NodePlan, options: RealiseOptions): Promise<void> {

@@ -5,6 +5,8 @@ import type { JoinDocument } from '../join/types.ts';
 import { awaitNetwork } from './await-network.ts';
 import { ensureMembership } from './ensure-membership.ts';
 import type { NodeEvent } from './events.ts';
+import { checkBundle } from './given-bundle.ts';
+import { machineArch } from './host-facts.ts';
 import { readLocalConfig } from './local-config.ts';
 import { type StoredMembership, writeMembership } from './membership.ts';
 import { checkOwnSettings } from './own-settings.ts';
@@ -50,6 +52,7 @@ export function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<
 async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   const started = startTime(options.clock);
   requireRoot('start the worker');
+  await checkBundle(options, signal, { arch: machineArch() });
   await awaitNetwork(pathsFor(options), options, signal);
   await withPreparedWorker({ ...options, command: 'worker' }, signal, async (prepared) => {
     const { node, realise, document, proxy } = prepared;

@@ -8,6 +8,8 @@ import { rememberCluster, requireSameCluster } from './cluster-record.ts';
 import type { ConfigSourceOptions } from './config-sources.ts';
 import { endProcesses } from './end-processes.ts';
 import type { NodeEvent } from './events.ts';
+import { checkBundle, type GivenBundle } from './given-bundle.ts';
+import { machineArch } from './host-facts.ts';
 import { takeLock } from './lock.ts';
 import { logNodeEvent } from './log-node-event.ts';
 import { createServiceNotifier } from './notify-service.ts';
@@ -20,10 +22,8 @@ import { type StartTime, startTime } from './start-time.ts';
 import { superviseController } from './supervise-controller.ts';
 
 /** What every kind of node is started with. */
-export interface StartOptions {
+export interface StartOptions extends GivenBundle {
   readonly dataDir?: string;
-  readonly bundle?: string;
-  readonly trustBundle?: string;
   /** For the machine's HTTP proxy, and for what a service manager says to its service. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly isDebug: boolean;
@@ -81,6 +81,7 @@ export async function runGuarded<T extends StartOptions>(
 async function startController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
   const started = startTime(options.clock);
   requireRoot('start the controller');
+  await checkBundle(options, signal, { arch: machineArch() });
   await awaitNetwork(pathsFor(options), options, signal);
   const node = await prepareController(options);
   await checkDataDirectory(node.paths);

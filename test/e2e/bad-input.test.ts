@@ -220,9 +220,9 @@ describe.skipIf(nodeSkipReason() !== undefined)('bad input', () => {
     test('there is none', async () => {
       const result = await controller('--bundle', '/no/bundle');
       const [error = '', ...rest] = errorsOf(result, 1);
-      expect(error).toMatch(/^error: Cannot import \/no\/bundle: .*ENOENT.*\/no\/bundle/);
+      expect(error).toBe('error: Cannot import /no/bundle: there is no /no/bundle');
       expect(rest).toEqual([]);
-      expect(result.stderr).toContain('fix: check the path after --bundle\n');
+      expect(result.stderr).toContain('fix: check the path of the bundle\n');
     });
 
     test('no bundle at all: every component that is lacking is named', async () => {
@@ -304,18 +304,10 @@ describe.skipIf(nodeSkipReason() !== undefined)('bad input', () => {
         ...entry,
         platform: { ...entry.platform, architecture: other ?? '' },
       }));
-      const result = await trusting(sha256);
-      const errors = errorsOf(result, 1);
-      expect(errors.length).toBeGreaterThan(2);
-      expect(errors.join('\n')).toMatch(
-        new RegExp(
-          `^error: Cannot obtain etcd.* of etcd \\S+ \\(${own}\\): .*; bundle ${broken} has etcd \\S+ \\(${other}\\)$`,
-          'm',
-        ),
-      );
-      expect(result.stderr).toContain(
-        'fix: give a bundle that has exactly this version and architecture with --bundle\n',
-      );
+      expect(errorsOf(await trusting(sha256), 1)).toEqual([
+        `error: Cannot import ${broken}: it is for ${other}, and this is for ${own}`,
+      ]);
+      expect(await node.exists(dataDir)).toBe(false);
     });
 
     test('with another version of a component', async () => {

@@ -2,7 +2,9 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster, unreadyParts } from '../support/e2e/cluster.ts';
 import { explainFailures } from '../support/e2e/explain-failures.ts';
+import { testPod } from '../support/e2e/objects.ts';
 import { createProductNode, nodePaths } from '../support/e2e/product.ts';
+import { makeRidingBundle, type RidingBundle } from '../support/e2e/riding-bundle.ts';
 import { createToken, startWorker, type Worker } from '../support/e2e/worker.ts';
 import { createSite } from '../support/node/create-site.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
@@ -10,7 +12,7 @@ import type { Site, TestNode } from '../support/node/types.ts';
 
 const mirrors = '/etc/mini-k8s/registries/_default/hosts.toml';
 
-// The controller runs no pod and has the only bundle; the worker has no bundle, and nobody has the internet.
+// The controller runs no pod and has the only bundle, signed, in one file; the worker has none, and nobody has the internet.
 describe.skipIf(nodeSkipReason() !== undefined)(
   'a controller without workloads, and a worker that has everything from it',
   { timeout: 180_000 },
@@ -19,15 +21,30 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     let nodes: TestNode[] = [];
     let cluster: Cluster;
     let worker: Worker;
+    let bundle: RidingBundle | undefined;
 
     beforeAll(async () => {
+      // The image is pulled by a policy that would ask its registry, if the controller did not have it.
+      const pod = testPod({
+        name: 'riding',
+        namespace: 'default',
+        imagePullPolicy: 'IfNotPresent',
+      });
+      bundle = await makeRidingBundle([pod]);
       site = await createSite('served');
       const network = { site };
-      const controller = await createProductNode({ name: 'served-control', network });
+      const controller = await createProductNode({
+        ...{ name: 'served-control', network },
+        binds: [bundle.bind],
+      });
       nodes.push(controller);
       const edge = await createProductNode({ name: 'served-edge', network });
       nodes.push(edge);
-      cluster = await startCluster(controller, { args: ['--no-workloads'] });
+      await countStrangers([controller, edge], site);
+      cluster = await startCluster(controller, {
+        args: ['--no-workloads', ...bundle.args],
+        usesBundle: false,
+      });
       const isAddon = (part: string) => /^(kube-router|coredns|metrics-server): /.test(part);
       await cluster.waitForStatus(
         (found) => found.addons.length === 3 && unreadyParts(found).every(isAddon),
@@ -39,6 +56,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     afterAll(async () => {
       for (const node of nodes) await node.destroy();
       await site?.destroy();
+      await bundle?.remove();
       nodes = [];
     });
     explainFailures(() => cluster);
@@ -56,6 +74,20 @@ describe.skipIf(nodeSkipReason() !== undefined)(
         { subject: 'the addons on the worker', timeoutMs: 120_000 },
       );
       expect(await worker.node.exists(mirrors)).toBe(true);
+    });
+
+    test('what rode along in the bundle runs: manifests of the controller, an image from it', async () => {
+      const running = ['--for=condition=Ready', 'pod/riding', '--timeout=60s'];
+      await cluster.kubectl(['wait', '-n', 'default', ...running]);
+    });
+
+    test('nobody tried to reach anything outside', async () => {
+      for (const node of nodes) {
+        expect(await strangersOf(node), node.name).toBe('');
+        // Whoever tries is seen.
+        await node.run(['bash', '-c', 'echo > /dev/udp/192.0.2.1/9']);
+        expect(await strangersOf(node)).toBe('192.0.2.1 . udp');
+      }
     });
 
     test('the worker takes over what it may say itself, and restarts only its kubelet', async () => {
@@ -107,3 +139,21 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     });
   },
 );
+
+/** From now on each node remembers to whom it wanted to talk that is neither of this site nor of its cluster. */
+async function countStrangers(nodes: readonly TestNode[], { subnet }: Site): Promise<void> {
+  const known = `{ ${subnet}, 10.96.0.0/12, 10.244.0.0/16, 127.0.0.0/8, 224.0.0.0/4 }`;
+  const rules = `table ip edge {
+    set strangers { type ipv4_addr . inet_proto; size 1000; flags dynamic; }
+    chain out {
+      type filter hook postrouting priority 0;
+      ip daddr != ${known} ct state new add @strangers { ip daddr . meta l4proto }
+    }
+  }`;
+  for (const node of nodes) await node.run(['nft', '-f', '-'], { input: rules });
+}
+
+async function strangersOf(node: TestNode): Promise<string> {
+  const set = await node.run(['nft', 'list', 'set', 'ip', 'edge', 'strangers']);
+  return /elements = \{([^}]*)\}/.exec(set)?.[1]?.trim() ?? '';
+}

@@ -11,9 +11,14 @@ import {
 import { runOptions } from '../run-node.ts';
 import { printStructured, structuredFormat } from '../structured-output.ts';
 
-const outputOption: OptionSpec = {
+export const outputOption: OptionSpec = {
   flags: '-o, --output <format>',
   description: 'text, json or yaml (default: text)',
+};
+
+export const configOption: OptionSpec = {
+  flags: '--config <file>',
+  description: 'configuration (default: /etc/mini-k8s/config.yaml, if there)',
 };
 
 const scopeOptions: readonly OptionSpec[] = [
@@ -139,7 +144,8 @@ export const imagesCommand: CommandSpec = {
   ],
 };
 
-function scopeOf(invocation: Invocation) {
+/** Which artifacts the options name. */
+export function scopeOf(invocation: Invocation) {
   const role = textOption(invocation, 'role');
   const arch = textOption(invocation, 'arch');
   return {

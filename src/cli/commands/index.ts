@@ -1,5 +1,6 @@
 import type { CommandSpec } from '../command.ts';
 import { artifactsCommand, imagesCommand } from './artifacts.ts';
+import { bundleCommand } from './bundle.ts';
 import { completionCommand } from './completion.ts';
 import { configCommand } from './config.ts';
 import { controllerCommand } from './controller.ts';
@@ -38,6 +39,7 @@ export const commands: readonly CommandSpec[] = [
   reloadCommand,
   artifactsCommand,
   imagesCommand,
+  bundleCommand,
   ctrCommand,
   etcdctlCommand,
   startCommand,

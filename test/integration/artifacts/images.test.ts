@@ -7,6 +7,7 @@ import { blobPath } from '../../../src/artifacts/blobs.ts';
 import { importBundle } from '../../../src/artifacts/bundle.ts';
 import { ensureImages } from '../../../src/artifacts/images.ts';
 import { createLayoutWriter } from '../../../src/artifacts/oci-layout.ts';
+import { riderImages } from '../../../src/artifacts/riders.ts';
 import { type ArtifactStore, findImage } from '../../../src/artifacts/store.ts';
 import type { Architecture, ArtifactEvent, ImageArtifact } from '../../../src/artifacts/types.ts';
 import { readTextIfExists } from '../../../src/base/files.ts';
@@ -34,6 +35,12 @@ beforeEach(async () => {
 afterEach(async () => {
   await containerd?.stop();
   containerd = undefined;
+});
+
+test('images that came with a bundle beside those of mini-k8s are imported too', async () => {
+  const riders = await riderImages(store, arch);
+  expect((await ensure(riders)).imported.toSorted()).toEqual([two.reference, one.reference]);
+  expect(await ensure(riders)).toEqual({ events: [], imported: [] });
 });
 
 test('images are imported once, in one call, pinned for kubelet, without a second copy of their layers', async () => {

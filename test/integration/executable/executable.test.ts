@@ -13,6 +13,8 @@ import {
   HOST_ARCHITECTURE,
   runnerFor,
 } from '../../../scripts/build/runtime.ts';
+import { writeBundleArchive } from '../../../src/artifacts/layout-tar.ts';
+import { makeBundle, temporaryFolder } from '../artifacts/bundle-fixture.ts';
 
 const run = promisify(execFile);
 const ROOT = path.resolve(import.meta.dirname, '../../..');
@@ -43,6 +45,17 @@ describe.each(Object.keys(ARCHITECTURES) as Architecture[])('the executable for 
     expect(result.stderr).toBe('');
     expect(result.stdout).toContain(await programVersion());
     expect(result.stdout).not.toContain(process.version);
+  });
+
+  test('reads a compressed bundle to its end', async (context) => {
+    const runner = runnerFor(arch, file);
+    if (runner === undefined) return context.skip(`${ARCHITECTURES[arch].qemu} is not here`);
+    const { directory } = await makeBundle(await temporaryFolder(), { arch, image: true });
+    const bundle = path.join(scratch, `${arch}.tar.zst`);
+    await writeBundleArchive(directory, bundle, { zstdLevel: 3 });
+    const { stdout, stderr } = await start([...runner, 'bundle', 'verify', bundle]);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/ is sound: 7 blobs, 0\.3 MB/);
   });
 
   test("does not listen to the host's NODE_OPTIONS", async (context) => {

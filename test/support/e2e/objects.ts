@@ -12,6 +12,8 @@ export interface TestPodOptions {
   /** Default: sleeps until it is ended. */
   readonly command?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
+  /** Default: the image was imported, and no registry is asked. */
+  readonly imagePullPolicy?: 'Never' | 'IfNotPresent';
 }
 
 /** A pod with the test image that ends at once when it is deleted. */
@@ -27,7 +29,7 @@ export function testPod(options: TestPodOptions) {
         {
           name: 'main',
           image: testImage,
-          imagePullPolicy: 'Never',
+          imagePullPolicy: options.imagePullPolicy ?? 'Never',
           command: options.command ?? ['sleep', '2147483647'],
         },
       ],

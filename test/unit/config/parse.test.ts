@@ -44,15 +44,20 @@ describe('parseConfig', () => {
     expect(
       await artifacts({ mirror: 'http://10.0.0.1:8080/a', ca, credentialsFile: file }),
     ).toEqual([]);
+    for (const mirror of ['oci://registry.example:5000/mirror', 'oci+http://10.0.0.1']) {
+      expect(await artifacts({ mirror })).toEqual([]);
+    }
     for (const mirror of [
       'mirror.example',
       'ftp://a',
+      'oci://',
+      'oci://u:p@a',
       'https://u:p@a',
       'https://a?b',
       'https://',
     ]) {
       expect(await artifacts({ mirror })).toEqual([
-        'spec.artifacts.mirror: is not an http or https address without user, password, query and fragment',
+        'spec.artifacts.mirror: is not an http, https, oci or oci+http address without user, password, query and fragment',
       ]);
     }
     expect(await artifacts({ ca: '/etc/ssl/ca.pem', credentialsFile: 'x' })).toEqual([

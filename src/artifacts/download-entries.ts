@@ -2,17 +2,17 @@ import { rm } from 'node:fs/promises';
 import { UserError } from '../base/errors.ts';
 import { askServers } from './ask-servers.ts';
 import { type BlobReference, hasBlob, partialPath, sizeOfPartial, writeBlob } from './blobs.ts';
-import type { FetchedManifest } from './controller-source-manifest.ts';
-import { orWithout, type Session, sourceName } from './controller-source-session.ts';
 import { downloadFrom } from './download-blob.ts';
 import { type DownloadProgress, startDownloadProgress } from './download-progress.ts';
+import { type DownloadSession, orWithout } from './download-session.ts';
+import type { FetchedManifest } from './fetch-manifest.ts';
 import { blobsOfEntry, type NeededBlob, requireSpace } from './needed-blobs.ts';
 import { openPartial } from './partial-blob.ts';
 import { isDiskFull } from './server-answer.ts';
 import { type ArtifactStore, commitEntries } from './store.ts';
 import type { ArtifactSpec } from './types.ts';
 
-/** An artifact that a controller has. */
+/** An artifact that a server has. */
 export interface FoundArtifact extends FetchedManifest {
   readonly artifact: ArtifactSpec;
   /** All that is wanted: which executables of a component are is said in several artifacts perhaps. */
@@ -21,37 +21,37 @@ export interface FoundArtifact extends FetchedManifest {
 
 /**
  * Downloads what the store lacks, one blob after the other; each artifact is visible as soon as it is complete.
- * @returns digests of what is still lacking, since no controller has it or it was an image's.
+ * @returns digests of what is still lacking, since no server has it or it was an image's.
  */
 export async function downloadEntries(
-  session: Session,
+  session: DownloadSession,
   found: readonly FoundArtifact[],
 ): Promise<readonly string[]> {
-  const { store, options, asking } = session;
-  const startedAt = options.clock.now();
+  const { store, clock, onEvent } = session;
+  const startedAt = clock.now();
   const before = await listMissing(store, found);
   const neededBytes = await bytesToCome(store, before);
-  await requireSpace(store, neededBytes, `download from ${sourceName(asking.servers)}`);
+  await requireSpace(store, neededBytes, `download from ${session.sourceName()}`);
   const progress = startDownloadProgress({
-    ...options,
-    source: sourceName(asking.servers),
+    ...{ clock, onEvent },
+    source: session.sourceName(),
     sizes: new Map(before.map(({ digest, size }) => [digest, size])),
   });
   for (const entry of found) {
     await orWithout(session, entry.artifact, () => downloadEntry(session, entry, progress));
   }
   const after = await listMissing(store, found);
-  options.onEvent({
+  onEvent({
     type: 'import-finished',
-    source: sourceName(asking.servers),
+    source: session.sourceName(),
     blobs: before.length - after.length,
-    elapsedMs: options.clock.now() - startedAt,
+    elapsedMs: clock.now() - startedAt,
   });
   return after.map(({ digest }) => digest);
 }
 
 async function downloadEntry(
-  session: Session,
+  session: DownloadSession,
   found: FoundArtifact,
   progress: DownloadProgress,
 ): Promise<void> {
@@ -77,8 +77,8 @@ interface BlobTask {
   readonly progress: DownloadProgress;
 }
 
-/** @returns whether the store has the blob now; not when no controller has it. */
-async function downloadBlob(session: Session, task: BlobTask): Promise<boolean> {
+/** @returns whether the store has the blob now; not when no server has it. */
+async function downloadBlob(session: DownloadSession, task: BlobTask): Promise<boolean> {
   const { store, asking, signal } = session;
   const { blob, found, progress } = task;
   const { repository, query } = found.location;
@@ -94,8 +94,7 @@ async function downloadBlob(session: Session, task: BlobTask): Promise<boolean> 
           what,
           rounds: session.rounds(found.artifact),
           isAbsentWhenOneSaysSo: false,
-          ask: (controller) =>
-            downloadFrom({ blob, path, partial, onProgress, signal }, controller),
+          ask: (server) => downloadFrom({ blob, path, partial, onProgress, signal }, server),
         },
         asking,
       );

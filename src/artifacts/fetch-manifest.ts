@@ -48,25 +48,22 @@ export function locateManifest(
   return { repository: image.repository, query, version: digest ?? image.version };
 }
 
-/** Asks one controller for a manifest; an index over several architectures leads to the one of ours. */
+/** Asks one server for a manifest; an index over several architectures leads to the one of ours. */
 export async function fetchManifest(
   artifact: ArtifactSpec,
   location: ManifestLocation,
-  context: { readonly controller: Server; readonly signal: AbortSignal },
+  context: { readonly server: Server; readonly signal: AbortSignal },
 ): Promise<Answer<FetchedManifest>> {
-  const { controller, signal } = context;
+  const { server, signal } = context;
   const { repository, version, query } = location;
   try {
-    const response = await controller.connection.get(
-      `/v2/${repository}/manifests/${version}${query}`,
-      {
-        headers: {
-          Accept: `${mediaTypes.index}, ${mediaTypes.manifest}, ${mediaTypes.dockerManifest}`,
-          [architectureHeader]: artifact.arch,
-        },
-        signal,
+    const response = await server.connection.get(`/v2/${repository}/manifests/${version}${query}`, {
+      headers: {
+        Accept: manifestTypes,
+        [architectureHeader]: artifact.arch,
       },
-    );
+      signal,
+    });
     if (response.status !== 200) {
       response.discard();
       return answerStatus(response);
@@ -76,8 +73,8 @@ export async function fetchManifest(
     if (isDigest(version) && blob.digest !== version) {
       return wrongContent(`instead of manifest ${version} it sent one with ${blob.digest}`);
     }
-    const mediaType = response.header('content-type') ?? '';
-    if (mediaType === mediaTypes.index) {
+    const mediaType = mediaTypeOf(response.header('content-type'));
+    if (mediaType === mediaTypes.index || mediaType === mediaTypes.dockerIndex) {
       const digest = chooseArchitecture(content, artifact.arch);
       if (digest === undefined) return { kind: 'absent' };
       return await fetchManifest(artifact, { ...location, version: digest }, context);
@@ -89,17 +86,40 @@ export async function fetchManifest(
   }
 }
 
+/** For which architecture an image is, as its configuration says. */
+export async function fetchConfigArchitecture(
+  { location, manifest }: FetchedManifest,
+  { server, signal }: { readonly server: Server; readonly signal: AbortSignal },
+): Promise<Answer<string>> {
+  const { digest } = manifest.config;
+  try {
+    const path = `/v2/${location.repository}/blobs/${digest}${location.query}`;
+    const response = await server.connection.get(path, { headers: {}, signal });
+    if (response.status !== 200) {
+      response.discard();
+      return answerStatus(response);
+    }
+    const content = await readDocument(response);
+    if (hashBytes(content).digest !== digest) return wrongContent(`what it sent is not ${digest}`);
+    const config = JSON.parse(content.toString('utf8')) as { architecture?: unknown } | null;
+    return { kind: 'done', value: String(config?.architecture) };
+  } catch (error) {
+    if (error instanceof SyntaxError) return wrongContent('the configuration is not JSON');
+    return answerFailure(error, signal, false);
+  }
+}
+
 /**
- * Other versions of a component that a controller has, as a person reads them: `kubernetes 1.36.4 (amd64)`.
+ * Other versions of a component that a server has, as a person reads them: `kubernetes 1.36.4 (amd64)`.
  * Only for a message: a failure gives none.
  */
 export async function listVersions(
   { name }: ExecutableArtifact,
-  context: { readonly controller: Server; readonly signal: AbortSignal },
+  context: { readonly server: Server; readonly signal: AbortSignal },
 ): Promise<readonly string[]> {
   const path = `/v2/${componentRepository(name)}/tags/list`;
   try {
-    const response = await context.controller.connection.get(path, {
+    const response = await context.server.connection.get(path, {
       headers: {},
       signal: context.signal,
     });
@@ -114,6 +134,25 @@ export async function listVersions(
     context.signal.throwIfAborted();
     return [];
   }
+}
+
+/** `kubernetes 1.37.1 (amd64)`, or an image. */
+export function describeArtifact(artifact: ArtifactSpec): string {
+  return artifact.kind === 'image'
+    ? `image ${artifact.reference} (${artifact.arch})`
+    : `${artifact.name} ${artifact.version} (${artifact.arch})`;
+}
+
+const manifestTypes = [
+  mediaTypes.index,
+  mediaTypes.dockerIndex,
+  mediaTypes.manifest,
+  mediaTypes.dockerManifest,
+].join(', ');
+
+/** Without parameters such as a charset. */
+function mediaTypeOf(contentType: string | undefined): string {
+  return (contentType ?? '').split(';')[0]?.trim() ?? '';
 }
 
 interface ReceivedManifest {
