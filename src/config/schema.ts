@@ -1,14 +1,7 @@
 import { z } from 'zod';
 import { parseCidr, parseIpv4 } from '../base/ip.ts';
 import { dnsSubdomain, isNodeName } from './names.ts';
-import {
-  credentialsFile,
-  extraArgs,
-  kubelet,
-  pem,
-  proxy,
-  registries,
-} from './schema-node.ts';
+import { credentialsFile, extraArgs, kubelet, pem, proxy, registries } from './schema-node.ts';
 
 const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
