@@ -15,6 +15,7 @@ export interface AdminKubeconfigOptions {
 }
 
 const readsAdmin = 'read the administrator kubeconfig';
+const nameController = 'run it on a controller, or name its --data-dir';
 
 export const defaultClusterName = 'mini-k8s';
 
@@ -45,12 +46,13 @@ export async function readAdminEntry(options: AdminKubeconfigOptions): Promise<K
 
 /**
  * The file that `mini-k8s kubectl` uses.
- * @param what for the message.
+ * @param what for the message, as `fix` is where there is no cluster.
  * @throws UserError when this machine is no controller, or for a user who may not read the keys.
  */
 export async function adminKubeconfigFile(
   dataDir: string | undefined,
   what = readsAdmin,
+  fix = nameController,
 ): Promise<string> {
   const paths = pathsFor(dataDir === undefined ? {} : { dataDir });
   const file = kubeconfigPath(paths, 'admin');
@@ -59,7 +61,7 @@ export async function adminKubeconfigFile(
   } catch (error) {
     throw explainNoAccess(error, what, paths);
   }
-  throw notAController(what, paths);
+  throw notAController(what, paths, fix);
 }
 
 /** `https://host:port` of this controller's API, as other machines reach it while it runs. */
@@ -95,10 +97,6 @@ export function explainNoAccess(error: unknown, what: string, paths: Paths): unk
   });
 }
 
-function notAController(what: string, paths: Paths): UserError {
-  return new UserError({
-    what,
-    why: `there is no cluster in ${paths.dataDir}`,
-    fix: 'run it on a controller, or name its --data-dir',
-  });
+function notAController(what: string, paths: Paths, fix = nameController): UserError {
+  return new UserError({ what, why: `there is no cluster in ${paths.dataDir}`, fix });
 }

@@ -48,6 +48,7 @@ export async function runTool(
 }
 
 const passedOn = ['SIGTERM', 'SIGHUP'] as const;
+const startFirst = 'start one with: mini-k8s controller';
 
 /** The environment's, else the running node's, else the default. */
 async function findDataDir(env: ToolOptions['env']): Promise<string> {
@@ -85,7 +86,7 @@ async function credentials(
 ): Promise<Record<string, string>> {
   if (tool === 'kubectl') {
     return (env.KUBECONFIG ?? '') === ''
-      ? { KUBECONFIG: await adminKubeconfigFile(paths.dataDir) }
+      ? { KUBECONFIG: await adminKubeconfigFile(paths.dataDir, 'run kubectl', startFirst) }
       : {};
   }
   if (tool === 'ctr') {
@@ -104,5 +105,5 @@ async function readEtcdctlEnvironment(paths: Paths): Promise<Record<string, stri
     if (errorCode(error) !== 'EACCES') throw error;
     throw problem(`${file} is for root only`, 'run it with sudo');
   }
-  throw problem(`there is no cluster in ${paths.dataDir}`, 'start one with: mini-k8s controller');
+  throw problem(`there is no cluster in ${paths.dataDir}`, startFirst);
 }
