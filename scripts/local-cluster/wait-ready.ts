@@ -8,6 +8,7 @@ import { CONTROLLER_LOG, type Place, PROGRESS_LOG } from './place.ts';
 /** Design §11.15: then it is reported, and goes on trying. */
 const READY_TIMEOUT_MS = 180_000;
 const POLL_INTERVAL_MS = 1500;
+const LOOK_AGAIN_MS = 250;
 const TAIL_LINES = 20;
 
 /** The part of `mini-k8s status -o json` that is read here. */
@@ -43,7 +44,7 @@ export async function waitReady(options: WaitReadyOptions): Promise<Readiness> {
   const forward = progressForwarder(path.join(logDirectory, PROGRESS_LOG), options.say);
   for (;;) {
     // Asked before the log is read: what an ending controller says last is then in it.
-    const isRunning = await place.isControllerRunning();
+    const isRunning = await isControllerRunning(place);
     const status = isRunning ? await readStatus(place) : undefined;
     await forward();
     if (!isRunning) return { kind: 'ended', log: await readTail(logDirectory) };
@@ -53,6 +54,16 @@ export async function waitReady(options: WaitReadyOptions): Promise<Readiness> {
     if (performance.now() > deadline) return { kind: 'not-ready', reasons };
     await sleep(POLL_INTERVAL_MS);
   }
+}
+
+/**
+ * Asks twice before it says no: a process has no command line for a moment while its program is replaced, as `setsid`
+ * is by the controller, and on a busy machine that moment is long.
+ */
+async function isControllerRunning(place: Place): Promise<boolean> {
+  if (await place.isControllerRunning()) return true;
+  await sleep(LOOK_AGAIN_MS);
+  return place.isControllerRunning();
 }
 
 /** What is not Ready, one line each; empty when all is. */
