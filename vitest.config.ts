@@ -13,6 +13,9 @@ export default defineConfig({
           include: ['test/unit/**/*.test.ts'],
           testTimeout: 10_000,
           maxWorkers: 2,
+          // What is tested must not depend on what the developer's terminal is set to.
+          env: { NO_COLOR: '' },
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -22,6 +25,7 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 120_000,
           maxWorkers: 3,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -31,6 +35,7 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 300_000,
           maxWorkers: 3,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
