@@ -1,4 +1,5 @@
-import type { DoctorCheck, DoctorReport, DoctorState } from '../node/doctor-types.ts';
+import type { DoctorReport, DoctorState } from '../node/doctor-types.ts';
+import { checkLines } from './check-lines.ts';
 import { paint } from './paint.ts';
 import type { OutputStream } from './streams.ts';
 
@@ -9,32 +10,11 @@ export function renderDoctor(report: DoctorReport, stream: OutputStream): string
     const checks = report.checks.filter((check) => check.address === address);
     return [
       paint(stream, 'bold', address),
-      ...checks.flatMap((check) => checkLines(check, stream)),
+      ...checks.flatMap((check) => checkLines(check, `${check.check.padEnd(11)} `, stream)),
     ];
   });
   const lines = [[`Controllers of ${report.source}`], ...blocks, [summary(report, stream)]];
   return lines.map((block) => `${block.join('\n')}\n`).join('\n');
-}
-
-function checkLines(check: DoctorCheck, stream: OutputStream): string[] {
-  const reason = check.why === undefined ? '' : `: ${check.why}`;
-  const fix =
-    check.fix === undefined ? [] : [`      ${paint(stream, 'bold', 'fix:')} ${check.fix}`];
-  return [
-    `  ${mark(check.state, stream)} ${check.check.padEnd(11)} ${check.what}${reason}`,
-    ...fix,
-  ];
-}
-
-function mark(state: DoctorState, stream: OutputStream): string {
-  switch (state) {
-    case 'ok':
-      return paint(stream, 'green', '✓');
-    case 'warn':
-      return paint(stream, 'yellow', '!');
-    case 'fail':
-      return paint(stream, 'red', '✗');
-  }
 }
 
 function summary({ checks }: DoctorReport, stream: OutputStream): string {

@@ -1,4 +1,5 @@
 import type { MachineCheck, MachineReport, RepairReport } from '../node/examine-machine.ts';
+import { checkLines } from './check-lines.ts';
 import { paint } from './paint.ts';
 import type { OutputStream } from './streams.ts';
 
@@ -8,7 +9,7 @@ export function renderMachine(report: MachineReport, stream: OutputStream): stri
   const width = Math.max(...checks.map(({ probe }) => probe.length));
   const blocks = [
     [headline(report)],
-    checks.flatMap((check) => checkLines(check, width, stream)),
+    checks.flatMap((check) => checkLines(check, `${check.probe.padEnd(width)}  `, stream)),
     ...(repairs.length === 0 ? [] : [repairs.map((repair) => repairLine(repair, stream))]),
     [summary(checks, stream), ...hints(report)],
   ];
@@ -19,29 +20,6 @@ function headline({ role, dataDir, isRunning, supervisorPid }: MachineReport): s
   const pid = supervisorPid === undefined ? '' : ` (pid ${supervisorPid})`;
   const state = isRunning ? `mini-k8s runs${pid}` : 'mini-k8s does not run';
   return `This machine as a ${role} with data in ${dataDir}; ${state}`;
-}
-
-function checkLines(check: MachineCheck, width: number, stream: OutputStream): string[] {
-  const reason = check.why === undefined ? '' : `: ${check.why}`;
-  const fix =
-    check.fix === undefined ? [] : [`      ${paint(stream, 'bold', 'fix:')} ${check.fix}`];
-  return [
-    `  ${mark(check.state, stream)} ${check.probe.padEnd(width)}  ${check.what}${reason}`,
-    ...fix,
-  ];
-}
-
-function mark(state: MachineCheck['state'], stream: OutputStream): string {
-  switch (state) {
-    case 'ok':
-      return paint(stream, 'green', '✓');
-    case 'warn':
-      return paint(stream, 'yellow', '!');
-    case 'fail':
-      return paint(stream, 'red', '✗');
-    case 'skipped':
-      return paint(stream, 'dim', '-');
-  }
 }
 
 function repairLine({ outcome, what, why }: RepairReport, stream: OutputStream): string {

@@ -5,12 +5,12 @@ import type { ArtifactStore } from '../artifacts/store.ts';
 import type { Architecture, ArtifactSource } from '../artifacts/types.ts';
 import type { UpstreamMirror } from '../artifacts/upstream-session.ts';
 import { createUpstreamSource } from '../artifacts/upstream-source.ts';
-import { dialTcp } from '../base/dial.ts';
 import { errorMessage, UserError } from '../base/errors.ts';
 import { proxySettingsFrom } from '../base/proxy-settings.ts';
 import type { Clock } from '../base/time.ts';
 import { proxyVariables } from '../config/proxy-variables.ts';
 import type { ArtifactsSpec, ProxySpec } from '../config/types.ts';
+import { dialOutside } from './dial-outside.ts';
 import type { NodeEvent } from './events.ts';
 import type { CheckedBundle } from './given-bundle.ts';
 import type { RegistryAccess } from './registry-sources.ts';
@@ -31,9 +31,6 @@ export interface ArtifactSourcesOptions {
   readonly clock: Clock;
   readonly onEvent: (event: NodeEvent) => void;
 }
-
-/** For a name, TCP and the answer of a proxy, milliseconds. */
-const dialTimeoutMs = 10_000;
 
 /** Where executables and images come from, in order: bundle, mirror, controllers, upstream, registries. */
 export function artifactSources(options: ArtifactSourcesOptions): readonly ArtifactSource[] {
@@ -125,7 +122,7 @@ function filesSource(options: ArtifactSourcesOptions, mirror?: UpstreamMirror): 
   return createUpstreamSource({
     ...{ catalog: upstreamComponent, mirror, store, onEvent, clock },
     authorities: spec.ca === '' ? undefined : spec.ca,
-    dial: (address, signal) => dialTcp({ ...address, proxy, timeoutMs: dialTimeoutMs }, signal),
+    dial: dialOutside(proxy),
     random: Math.random,
   });
 }

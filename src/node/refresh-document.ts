@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { dialTcp } from '../base/dial.ts';
 import { errorMessage } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ProxySettings } from '../base/proxy-settings.ts';
@@ -14,6 +13,7 @@ import { refreshDocument } from '../join/join-client.ts';
 import type { JoinDocument, JoinRequest } from '../join/types.ts';
 import type { Component } from '../supervisor/types.ts';
 import type { TunnelAgent } from '../tunnel/agent.ts';
+import { dialOutside } from './dial-outside.ts';
 import { gatherHostFacts } from './host-facts.ts';
 import { loopComponent } from './loop-component.ts';
 import { writeMembership } from './membership.ts';
@@ -146,8 +146,6 @@ export async function describeMachine(
   };
 }
 
-const dialTimeoutMs = 10_000;
-
 /** How this machine speaks to gateways: through its proxy where there is one. */
 export function gatewayClient(options: {
   readonly proxy: ProxySettings | undefined;
@@ -156,6 +154,6 @@ export function gatewayClient(options: {
   const { proxy, clock } = options;
   return {
     clock,
-    dial: (server, signal) => dialTcp({ ...server, proxy, timeoutMs: dialTimeoutMs }, signal),
+    dial: dialOutside(proxy),
   };
 }

@@ -10,12 +10,12 @@ import {
 } from '../artifacts/registry-source.ts';
 import type { ArtifactStore } from '../artifacts/store.ts';
 import type { ArtifactSource } from '../artifacts/types.ts';
-import { dialTcp } from '../base/dial.ts';
 import { errorMessage, UserError } from '../base/errors.ts';
 import { proxySettingsFrom } from '../base/proxy-settings.ts';
 import type { Clock } from '../base/time.ts';
 import { proxyVariables } from '../config/proxy-variables.ts';
 import type { ArtifactsSpec, ProxySpec } from '../config/types.ts';
+import { dialOutside } from './dial-outside.ts';
 import type { NodeEvent } from './events.ts';
 
 /** How registries are spoken with. */
@@ -36,9 +36,6 @@ export interface RegistryParts {
   readonly clock: Clock;
   readonly onEvent: (event: NodeEvent) => void;
 }
-
-/** For a name, TCP and the answer of a proxy, milliseconds. */
-const dialTimeoutMs = 10_000;
 
 /** A node starts without an image, and containerd pulls it: not worth more than one more try. */
 const nodeRounds = 2;
@@ -101,7 +98,7 @@ function commonOptions(
     ...{ store, clock, onEvent },
     pinOf: pinnedImageDigest,
     authorities: ca === '' ? undefined : ca,
-    dial: (address, signal) => dialTcp({ ...address, proxy, timeoutMs: dialTimeoutMs }, signal),
+    dial: dialOutside(proxy),
     random: Math.random,
     timing: { stallMs: 30_000, firstPauseMs: 1000, rounds },
   };
