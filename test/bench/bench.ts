@@ -5,10 +5,11 @@ import type { TestNode } from '../support/node/types.ts';
 import { createBenchNode, planVariants, prepareFirstStart, type Variant } from './bench-node.ts';
 import { type CliResult, measureCli } from './measure-cli.ts';
 import { type IdleResult, measureIdle } from './measure-idle.ts';
+import { type InstallResult, measureInstalls } from './measure-install.ts';
 import { measureStart, type StartResult } from './measure-start.ts';
 import { measureWorkers, type WorkerResult } from './measure-worker.ts';
 import type { VariantResult } from './metrics.ts';
-import { type BenchOptions, parseBenchOptions } from './options.ts';
+import { type BenchOptions, type Part, parseBenchOptions } from './options.ts';
 import { renderDetails } from './render-details.ts';
 import { missedTargets, renderTable } from './render-table.ts';
 import { runBench, saveResults } from './run-bench.ts';
@@ -27,10 +28,13 @@ process.exitCode = await runBench(
 async function measureAll(options: BenchOptions): Promise<readonly VariantResult[]> {
   const variants = planVariants(options);
   const records = variants.map((variant) => ({ variant, ...emptyRecord() }));
-  if (options.parts.some((part) => part !== 'worker')) await measureController(options, records);
+  const isOfController = (part: Part) => part !== 'worker' && part !== 'install';
+  if (options.parts.some(isOfController)) await measureController(options, records);
   for (const record of records) {
     if (options.parts.includes('worker')) record.workers.push(...(await joinAll(options, record)));
   }
+  const [subject] = records;
+  if (options.parts.includes('install')) subject?.installs.push(...(await installAll(options)));
   return records.map(({ variant, ...record }) => ({ name: variant.name, ...record }));
 }
 
@@ -68,13 +72,14 @@ interface Record {
   readonly restarts: StartResult[];
   readonly idles: IdleResult[];
   readonly workers: WorkerResult[];
+  readonly installs: InstallResult[];
   cli?: CliResult;
 }
 
 type VariantRecord = Record & { readonly variant: Variant };
 
 function emptyRecord(): Record {
-  return { firstStarts: [], restarts: [], idles: [], workers: [] };
+  return { firstStarts: [], restarts: [], idles: [], workers: [], installs: [] };
 }
 
 interface RunOptions {
@@ -112,6 +117,15 @@ function joinAll({ runs }: BenchOptions, { variant }: VariantRecord) {
   });
 }
 
+/** Of the executable under test alone: a machine has one, and what it downloads is the same. */
+function installAll({ runs }: BenchOptions) {
+  say('Installing the controller on machines with systemd, 1 vCPU and 1 GiB each');
+  return measureInstalls(runs, ({ installMs, reinstallMs }, run) => {
+    const [install, again] = [installMs, reinstallMs].map((ms) => (ms / 1000).toFixed(1));
+    say(`run ${run} of ${runs}: installed and Ready in ${install} s, again in ${again} s`);
+  });
+}
+
 function describeStart({ milestones }: Pick<StartResult, 'milestones'>): string {
   return milestones.map(({ name, atMs }) => `${name} ${(atMs / 1000).toFixed(1)} s`).join(', ');
 }
@@ -119,7 +133,8 @@ function describeStart({ milestones }: Pick<StartResult, 'milestones'>): string 
 async function save(options: BenchOptions, results: readonly VariantResult[]): Promise<void> {
   const { output, ...asked } = options;
   const machine = await saveResults(output, { options: asked, results });
-  say(`\n${renderTable(results)}\n\n${results.map(renderDetails).join('\n\n')}\n`);
+  const details = results.map(renderDetails).filter((text) => text !== '');
+  say(`\n${[renderTable(results), ...details].join('\n\n')}\n`);
   say(machine);
   const missed = results[0] === undefined ? [] : missedTargets(results[0]);
   if (missed.length > 0) say(`Above target: ${missed.join('; ')}.`);

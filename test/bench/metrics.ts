@@ -1,5 +1,6 @@
 import type { CliResult } from './measure-cli.ts';
 import type { IdleResult } from './measure-idle.ts';
+import type { InstallResult } from './measure-install.ts';
 import type { StartResult } from './measure-start.ts';
 import type { WorkerResult } from './measure-worker.ts';
 import { type Summary, summarize } from './statistics.ts';
@@ -11,6 +12,7 @@ export interface VariantResult {
   readonly restarts: readonly StartResult[];
   readonly idles: readonly IdleResult[];
   readonly workers: readonly WorkerResult[];
+  readonly installs: readonly InstallResult[];
   readonly cli?: CliResult;
 }
 
@@ -110,6 +112,16 @@ export const metrics: readonly Metric[] = [
     ...{ unit: 'MiB', decimals: 1, target: 30 },
     value: ({ controllerSupervisorBytes }) => controllerSupervisorBytes / MIB,
   }),
+  {
+    ...seconds('install', 'controller install with a bundle → all Ready'),
+    target: 45,
+    values: ({ installs }) => installs.map(({ installMs }) => installMs / 1000),
+  },
+  {
+    ...seconds('reinstall', 'the same again, nothing to change'),
+    target: 3,
+    values: ({ installs }) => installs.map(({ reinstallMs }) => reinstallMs / 1000),
+  },
 ];
 
 /** A metric's numbers over all runs; undefined when it was not measured. */

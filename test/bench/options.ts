@@ -2,7 +2,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { errorMessage, UserError } from '../../src/base/errors.ts';
 
-export const PARTS = ['start', 'idle', 'cli', 'worker'] as const;
+export const PARTS = ['start', 'idle', 'cli', 'worker', 'install'] as const;
 
 export type Part = (typeof PARTS)[number];
 

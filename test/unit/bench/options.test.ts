@@ -8,7 +8,7 @@ describe('options of the benchmark', () => {
     expect(parse()).toEqual({
       runs: 3,
       idleMinutes: 5,
-      parts: ['start', 'idle', 'cli', 'worker'],
+      parts: ['start', 'idle', 'cli', 'worker', 'install'],
       baseline: undefined,
       output: '/checkout/dist/bench.json',
     });
@@ -28,7 +28,7 @@ describe('options of the benchmark', () => {
     [['--runs', '0'], '--runs takes a whole number from 1 on, not "0"'],
     [['--runs', '1.5'], '--runs takes a whole number from 1 on, not "1.5"'],
     [['--idle-minutes', ''], '--idle-minutes takes a number from 0.25 on, not ""'],
-    [['--only', 'stop'], '--only takes start, idle, cli, worker, not "stop"'],
+    [['--only', 'stop'], '--only takes start, idle, cli, worker, install, not "stop"'],
     [['--baseline', 'upsteam'], '--baseline takes upstream-defaults or the path'],
     [['--faster'], "Unknown option '--faster'"],
   ])('%j is refused by name', (args, message) => {

@@ -43,7 +43,14 @@ test('shares come largest first, without the small ones', () => {
 });
 
 function variant(name: string, readyzMs: readonly number[]): VariantResult {
-  return { name, firstStarts: readyzMs.map(start), restarts: [], idles: [], workers: [] };
+  return {
+    name,
+    firstStarts: readyzMs.map(start),
+    restarts: [],
+    idles: [],
+    workers: [],
+    installs: [],
+  };
 }
 
 function start(atMs: number): StartResult {
