@@ -43,7 +43,7 @@ export async function buildGoExecutables(options: GoBuildOptions): Promise<void>
   ];
   const { exitCode, stderr, errorCode } = await runCommand(options.go.program, args, {
     cwd: options.moduleDirectory,
-    env: goEnvironment(options),
+    env: goEnvironment({ ...options, isCgo: recipe.cgoPackages !== undefined }),
     signal,
   });
   if (exitCode !== 0) throw explainGoFailure(recipe.name, stderr || `${errorCode ?? ''}`);
@@ -63,12 +63,17 @@ export function defaultName(packagePath: string): string {
   return /^v\d+$/.test(last) ? (elements.at(-2) ?? last) : last;
 }
 
+export interface GoEnvironmentOptions extends Pick<GoBuildOptions, 'arch' | 'go' | 'sysroot'> {
+  /** Whether C code is linked in. */
+  readonly isCgo: boolean;
+}
+
 /**
  * What a person has set for proxies and caches is kept; what would change the result is fixed.
  * @see https://pkg.go.dev/cmd/go#hdr-Environment_variables
  */
-function goEnvironment(options: GoBuildOptions): Record<string, string> {
-  const { recipe, arch, go, sysroot } = options;
+export function goEnvironment(options: GoEnvironmentOptions): Record<string, string> {
+  const { isCgo, arch, go, sysroot } = options;
   const { GOEXPERIMENT: _experiment, GOFIPS140: _fips, ...inherited } = process.env;
   const libraries = sysroot && path.join(sysroot.directory, 'usr', 'lib', sysroot.triplet);
   return {
@@ -80,7 +85,7 @@ function goEnvironment(options: GoBuildOptions): Record<string, string> {
     GOARCH: arch,
     GOAMD64: 'v1',
     GOARM64: 'v8.0',
-    CGO_ENABLED: recipe.cgoPackages === undefined ? '0' : '1',
+    CGO_ENABLED: isCgo ? '1' : '0',
     CGO_CFLAGS: sysroot === undefined ? '-O2' : `-O2 -I${sysroot.directory}/usr/include`,
     CGO_LDFLAGS: libraries === undefined ? '-O2' : `-O2 -L${libraries}`,
     CC: compilerFor(arch),

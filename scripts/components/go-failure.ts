@@ -31,7 +31,7 @@ const patterns: readonly FailurePattern[] = [
       /missing go\.sum entry for (?:module providing package|go\.mod file)[;:]? ?(?<package>[^\s;]*)|updates to go\.(?:mod|sum) needed/,
     explain: ({ package: name }) => ({
       why: `go.mod and go.sum are out of step${name === undefined || name === '' ? '' : ` at ${name}`}`,
-      fix: 'run go mod tidy in its directory under scripts/components and commit both files',
+      fix: 'run go mod tidy in the directory of that go.mod and commit both files',
     }),
   },
   {

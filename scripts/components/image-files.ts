@@ -61,7 +61,8 @@ function isDebianPart(
   return part.kind === 'debian-executable' || part.kind === 'debian-plugins';
 }
 
-async function collectPart(
+/** What one part of a recipe puts into a layer. */
+export async function collectPart(
   part: ImagePart,
   context: ImageFilesContext,
 ): Promise<readonly TarEntry[]> {
@@ -132,7 +133,8 @@ async function placeAll(files: readonly PlacedFile[]): Promise<readonly TarEntry
   return await Promise.all(files.map((file) => fileEntry(file.source, file.imagePath)));
 }
 
-async function fileEntry(source: string, imagePath: string): Promise<TarEntry> {
+/** A file of this machine as a member of a layer: 0755 if its owner may run it, else 0644. */
+export async function fileEntry(source: string, imagePath: string): Promise<TarEntry> {
   const { mode, size } = await stat(source);
   // Group and other bits depend on the builder's umask otherwise.
   const imageMode = (mode & 0o100) === 0 ? 0o644 : 0o755;

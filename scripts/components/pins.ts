@@ -5,7 +5,7 @@ import {
   isComponentName,
 } from '../../src/artifacts/catalog.ts';
 import { UserError } from '../../src/base/errors.ts';
-import type { GoComponentName, GoRecipe } from './go-recipes.ts';
+import type { GoComponentName } from './go-recipes.ts';
 
 /** What a go.mod says about versions; comments and everything else are left out. */
 export interface GoModule {
@@ -55,18 +55,29 @@ function splitFirst(text: string): readonly [string, string] {
   return space < 0 ? [text, ''] : [text.slice(0, space), text.slice(space + 1).trim()];
 }
 
+/** What a wrapper module is for. */
+interface WrappedModule {
+  readonly name: string;
+  /** The module whose version in go.mod must be the pinned one. */
+  readonly module: string;
+  /** As in a recipe. */
+  readonly stagingVersion?: string;
+  /** Where its go.mod is; default: `scripts/components/<name>`. */
+  readonly directory?: string;
+}
+
 /** Every place where a wrapper module and the catalog name different versions. */
 export function findPinConflicts(
-  recipe: GoRecipe,
+  recipe: WrappedModule,
   version: string,
   goMod: GoModule,
 ): readonly UserError[] {
-  const file = `scripts/components/${recipe.name}/go.mod`;
+  const directory = recipe.directory ?? `scripts/components/${recipe.name}`;
   const conflict = (module: string, found: string | undefined, wanted: string) =>
     new UserError({
       what: `build ${recipe.name}`,
-      why: `assets/artifacts.json pins ${version}, but ${file} has ${module} ${found ?? 'not at all'} instead of ${wanted}`,
-      fix: `make both name the same version (in scripts/components/${recipe.name}: go get ${module}@${wanted} && go mod tidy)`,
+      why: `assets/artifacts.json pins ${version}, but ${directory}/go.mod has ${module} ${found ?? 'not at all'} instead of ${wanted}`,
+      fix: `make both name the same version (in ${directory}: go get ${module}@${wanted} && go mod tidy)`,
     });
   const found = goMod.requires.get(recipe.module);
   const wanted = `v${version}`;

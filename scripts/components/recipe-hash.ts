@@ -9,8 +9,11 @@ import { zstdLevel } from './tar-layer.ts';
 /** Raised when the way of building changes so that equal recipes no longer mean equal results. */
 const builderGeneration = 1;
 
+/** What of a recipe the Go tool is told in its arguments. */
+type GoSettings = Pick<GoRecipe, 'tags' | 'variables' | 'cgoPackages'>;
+
 /** `go build` arguments that decide the result; `-o` and packages come after them. */
-export function goBuildArguments(recipe: GoRecipe, version: string): readonly string[] {
+export function goBuildArguments(recipe: GoSettings, version: string): readonly string[] {
   const tags = recipe.tags ?? [];
   return [
     '-trimpath',
@@ -21,7 +24,7 @@ export function goBuildArguments(recipe: GoRecipe, version: string): readonly st
 }
 
 /** `-s -w`, static linking of C code where there is some, and one `-X name=value` per variable, in order. */
-export function renderLdflags(recipe: GoRecipe, version: string): string {
+export function renderLdflags(recipe: GoSettings, version: string): string {
   const variables = Object.entries(recipe.variables ?? {}).map(
     ([name, value]) => `-X ${name}=${fillVersion(value, version)}`,
   );
@@ -69,6 +72,7 @@ export function hashImageRecipe(input: ImageRecipeInput): string {
   return shortHash({ builderGeneration, zstdLevel, ...input });
 }
 
-function shortHash(value: unknown): string {
+/** 16 hex digits of a value that can be written as JSON. */
+export function shortHash(value: unknown): string {
   return createHash('sha256').update(canonicalJson(value)).digest('hex').slice(0, 16);
 }
