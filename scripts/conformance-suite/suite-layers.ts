@@ -151,8 +151,6 @@ const nginx: SuiteLayer = {
       '<html><head><title>Welcome to nginx!</title></head>',
       '<body><h1>Welcome to nginx!</h1></body></html>',
     ]),
-    // Compiled into Debian's nginx: it opens this log before it has read its configuration.
-    { kind: 'links', target: '/dev/stderr', paths: ['/var/log/nginx/error.log'] },
     ...['/var/lib/nginx', '/var/cache/nginx', '/run'].map(
       (path): SuitePart => ({ kind: 'directory', path, mode: 0o755 }),
     ),

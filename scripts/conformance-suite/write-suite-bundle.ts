@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { blobPath } from '../../src/artifacts/blobs.ts';
+import { blobPath, hashBytes } from '../../src/artifacts/blobs.ts';
 import { mediaTypes } from '../../src/artifacts/media-types.ts';
 import {
   createLayoutWriter,
@@ -8,6 +8,7 @@ import {
   writeIndex,
 } from '../../src/artifacts/oci-layout.ts';
 import type { Architecture, Descriptor, OciIndex } from '../../src/artifacts/types.ts';
+import { readTextIfExists } from '../../src/base/files.ts';
 import { createTemporaryDirectory, linkOrCopy, renameOver } from '../components/component-cache.ts';
 import type { BuiltLayer } from './provide-layer.ts';
 
@@ -38,11 +39,18 @@ export async function writeSuiteBundle(
   const temporary = await createTemporaryDirectory({ directory: path.dirname(directory) });
   try {
     const indexSha256 = await writeLayout(content, temporary);
-    await renameOver(temporary, directory);
+    // A cluster may be reading the one that is there.
+    if ((await indexSha256Of(directory)) !== indexSha256) await renameOver(temporary, directory);
     return indexSha256;
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
+}
+
+async function indexSha256Of(directory: string): Promise<string | undefined> {
+  const index = await readTextIfExists(path.join(directory, 'index.json'));
+  if (index === undefined) return undefined;
+  return hashBytes(Buffer.from(index)).digest.slice('sha256:'.length);
 }
 
 async function writeLayout(content: SuiteBundleContent, directory: string): Promise<string> {
