@@ -18,20 +18,24 @@ export const authorityPrefix = 'mini-k8s-ca-';
 export interface RegistryFilesOptions {
   /** By name; `*` for all that have no entry of their own. */
   readonly registries: Readonly<Record<string, RegistrySpec>>;
-  /** The controllers as mirrors of all registries, on workers. */
-  readonly gateways: GatewayMirrors | undefined;
+  /** The controllers as mirrors of all registries. */
+  readonly gateways: GatewayMirrors;
 }
 
-interface GatewayMirrors {
+export interface GatewayMirrors {
   /** `host:port` of the controllers' gateways: their certificates must bear exactly these hosts. */
   readonly servers: readonly string[];
   /** Absolute path of the cluster's CA. */
   readonly caFile: string;
   /**
-   * Absolute path of a PEM file with a client certificate and its key: kubelet's `kubelet-client-current.pem`. containerd
-   * reads it at each pull; while there is none every pull fails, also from other registries.
+   * Absolute paths of a client certificate and its key, as PEM. containerd reads them at each pull; while they are
+   * missing every pull fails, also from other registries.
    */
-  readonly clientCertFile: string;
+  readonly client: {
+    readonly certFile: string;
+    /** Left out where `certFile` has the key too, as kubelet's `kubelet-client-current.pem`. */
+    readonly keyFile?: string;
+  };
   /** The machine's, in Go's words: it gets nothing that it could not run. */
   readonly arch: string;
 }
@@ -71,7 +75,7 @@ interface RegistryInput {
   readonly registry: RegistrySpec;
   /** Begins the names of its secrets. */
   readonly id: string;
-  readonly gateways: GatewayMirrors | undefined;
+  readonly gateways: GatewayMirrors;
 }
 
 function renderRegistry({ name, registry, id, gateways }: RegistryInput): RegistryFiles {
@@ -86,7 +90,7 @@ function renderRegistry({ name, registry, id, gateways }: RegistryInput): Regist
     ...server,
     ...own.fields,
     ...(own.header === undefined ? [] : ['[header]', own.header]),
-    ...(gateways?.servers ?? []).flatMap((one) => gatewayLines(one, gateways)),
+    ...gateways.servers.flatMap((one) => gatewayLines(one, gateways)),
     ...mirrors.flatMap(({ url, fields, header }) => mirrorLines(url, fields, header)),
   ];
   if (lines.length === 0) return { files: [], credentials: [] };
@@ -133,18 +137,22 @@ function mirrorLines(
   ];
 }
 
-function gatewayLines(server: string, gateways: GatewayMirrors | undefined): readonly string[] {
-  if (gateways === undefined) return [];
+function gatewayLines(server: string, gateways: GatewayMirrors): readonly string[] {
   const host = `host.${quote(`https://${server}`)}`;
   return [
     `[${host}]`,
     'capabilities = ["pull", "resolve"]',
     `ca = ${quote(gateways.caFile)}`,
-    `client = ${quote(gateways.clientCertFile)}`,
+    `client = ${renderClient(gateways.client)}`,
     `dial_timeout = "${dialTimeout}"`,
     `[${host}.header]`,
     `${mirrorHeader} = ${quote(gateways.arch)}`,
   ];
+}
+
+/** A pair is a list in a list: each word of a plain list would be a file with both in it. */
+function renderClient({ certFile, keyFile }: GatewayMirrors['client']): string {
+  return keyFile === undefined ? quote(certFile) : `[[${quote(certFile)}, ${quote(keyFile)}]]`;
 }
 
 function quote(text: string): string {

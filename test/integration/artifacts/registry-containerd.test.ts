@@ -10,7 +10,10 @@ import { createLayoutWriter } from '../../../src/artifacts/oci-layout.ts';
 import { type ArtifactStore, findImage } from '../../../src/artifacts/store.ts';
 import type { Architecture } from '../../../src/artifacts/types.ts';
 import { errorMessage } from '../../../src/base/errors.ts';
-import { registryFiles } from '../../../src/components/containerd-registries.ts';
+import {
+  type GatewayMirrors,
+  registryFiles,
+} from '../../../src/components/containerd-registries.ts';
 import { componentBinary } from '../../support/components.ts';
 import { emptyStore, makeTar, neverAborted, temporaryFolder } from './bundle-fixture.ts';
 import { type RunningContainerd, startContainerd } from './containerd-fixture.ts';
@@ -64,6 +67,17 @@ test('the images of the bundle are pulled by kubelet’s way with no registry in
   }
   expect(registry.requests).toContainEqual(expect.stringMatching(/\?ns=registry\.k8s\.io/));
   expect(registry.requests).toContainEqual(expect.stringMatching(/\?ns=docker\.io/));
+});
+
+test('certificate and key may be in files of their own, as on a controller', async () => {
+  await addImage(arch);
+  const { cert, key } = authority.client;
+  const pair = { certFile: path.join(folder, 'client.crt'), keyFile: path.join(folder, 'own.key') };
+  await Promise.all([writeFile(pair.certFile, cert), writeFile(pair.keyFile, key)]);
+  const registry = await start();
+  await mirror([registry.address], pair);
+  await crictl('pull', reference);
+  expect(await ctr('images', 'ls', '-q')).toContain(reference);
 });
 
 test('ctr pulls through the same file', async () => {
@@ -154,13 +168,11 @@ async function start(options: Partial<RegistryOptions> = {}): Promise<RunningReg
 }
 
 /** What the plan writes, in a directory of this test. */
-async function mirror(servers: readonly string[]): Promise<void> {
-  const gateways = {
-    servers,
-    caFile: path.join(folder, 'ca.crt'),
-    clientCertFile: path.join(folder, 'client.pem'),
-    arch,
-  };
+async function mirror(
+  servers: readonly string[],
+  client: GatewayMirrors['client'] = { certFile: path.join(folder, 'client.pem') },
+): Promise<void> {
+  const gateways = { servers, caFile: path.join(folder, 'ca.crt'), client, arch };
   const [file] = registryFiles({ registries: {}, gateways }).files;
   const directory = path.join(folder, 'registries', '_default');
   await mkdir(directory, { recursive: true });

@@ -142,7 +142,8 @@ async function configure(
   authorization = basic,
 ): Promise<void> {
   const here = (text: string) => text.replaceAll(registriesDir, path.join(folder, 'registries'));
-  for (const file of registryFiles({ registries, gateways: undefined }).files) {
+  const gateways = { servers: [], caFile: '', client: { certFile: '' }, arch: 'amd64' } as const;
+  for (const file of registryFiles({ registries, gateways }).files) {
     await mkdir(path.dirname(here(file.path)), { recursive: true });
     const content = fillSecrets(here(file.content), () => authorization);
     await writeFile(here(file.path), content, { mode: file.mode });

@@ -47,7 +47,7 @@ describe('registries', () => {
 
   it('become a directory each, with mirrors, CA and a reference to the credentials', () => {
     const { files, credentials } = registryFiles({
-      gateways: undefined,
+      gateways: { servers: [], caFile: '', client: { certFile: '' }, arch: 'amd64' },
       registries: {
         'registry.lan:5000': {
           url: 'http://registry.lan:5000',
@@ -92,7 +92,7 @@ describe('registries', () => {
     const gateways = {
       servers: ['10.0.0.4:9443'],
       caFile: '/ca.crt',
-      clientCertFile: '/client.pem',
+      client: { certFile: '/client.pem' },
       arch: 'amd64',
     };
     const mirrors = [{ url: 'https://a.example', ca: '', credentialsFile: '' }];
