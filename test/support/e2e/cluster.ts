@@ -12,6 +12,8 @@ export interface ClusterOptions {
   /** Default true: pass the components' bundle and trust it. */
   readonly usesBundle?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** As in SpawnOptions, for the controller's own output. */
+  readonly keepOutputBytes?: number;
 }
 
 /** `mini-k8s controller` in the background of a node, and how a test talks to it. */
@@ -59,9 +61,10 @@ export async function startCluster(node: TestNode, options: ClusterOptions = {})
     await node.writeFile('/etc/mini-k8s/config.yaml', options.config);
   }
   const bundle = options.usesBundle === false ? [] : bundleArguments();
+  const { env = {}, keepOutputBytes } = options;
   const controller = node.spawn(
     [nodePaths.executable, 'controller', ...bundle, ...(options.args ?? [])],
-    options.env === undefined ? {} : { env: options.env },
+    { env, ...(keepOutputBytes === undefined ? {} : { keepOutputBytes }) },
   );
   return clusterHandle(node, controller, options);
 }

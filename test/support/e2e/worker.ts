@@ -24,6 +24,8 @@ export interface WorkerOptions {
   readonly nodeName?: string;
   /** The machine has the name from an earlier join: it is not told again. */
   readonly isNameKnown?: boolean;
+  /** As in SpawnOptions, for the worker's own output. */
+  readonly keepOutputBytes?: number;
 }
 
 /** A token as a person makes it. */
@@ -36,12 +38,12 @@ export async function startWorker(node: TestNode, options: WorkerOptions = {}): 
   const tokenFile = '/root/token';
   if (options.token !== undefined) await node.writeFile(tokenFile, `${options.token}\n`, 0o600);
   const token = options.token === undefined ? [] : ['--token-file', tokenFile];
-  const { env = {}, nodeName = node.name } = options;
+  const { env = {}, nodeName = node.name, keepOutputBytes } = options;
   const name =
     nodeName === node.name || options.isNameKnown === true ? [] : ['--node-name', nodeName];
   const worker = node.spawn(
     [nodePaths.executable, 'worker', ...token, ...name, ...(options.args ?? [])],
-    { env },
+    { env, ...(keepOutputBytes === undefined ? {} : { keepOutputBytes }) },
   );
   return {
     node,
