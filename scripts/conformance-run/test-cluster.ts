@@ -1,0 +1,150 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { untilAborted } from '../../src/base/time.ts';
+import { type Cluster, startCluster } from '../../test/support/e2e/cluster.ts';
+import { nodePaths } from '../../test/support/e2e/product.ts';
+import { createToken, startWorker, type Worker } from '../../test/support/e2e/worker.ts';
+import { createNode } from '../../test/support/node/create-node.ts';
+import { createSite } from '../../test/support/node/create-site.ts';
+import type { NodeOptions, TestNode } from '../../test/support/node/types.ts';
+import {
+  type MemoryWatch,
+  type NodeRecord,
+  type PodList,
+  podRestartsOf,
+  readOomKills,
+  restartsOf,
+  watchMemory,
+} from './node-watch.ts';
+
+export interface TestClusterOptions {
+  /** Paths on the host. */
+  readonly executable: string;
+  readonly bundle: string;
+  readonly bundleSha256: string;
+  /** Of each node. */
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  /** Where kubeconfig and logs go; made when it is not there. */
+  readonly directory: string;
+  readonly say: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** A controller that runs pods, and a worker that joined it by token: as a person starts them, with no setting at all. */
+export interface TestCluster extends AsyncDisposable {
+  /** Of its administrator. */
+  readonly kubeconfig: string;
+  readonly kubernetesVersion: string;
+  readonly version: string;
+  /** What became of the nodes so far. */
+  describeNodes(): Promise<readonly NodeRecord[]>;
+}
+
+/** Images that tests pull and what they write; the file is sparse. Other tests' nodes have less. */
+const DISK_BYTES = 24 * 1024 ** 3;
+const LOG_BYTES = 64 * 1024 ** 2;
+const IMPORT_TIMEOUT_MS = 300_000;
+const JOIN_TIMEOUT_MS = 180_000;
+
+interface Parts {
+  readonly options: TestClusterOptions;
+  readonly controller: TestNode;
+  readonly workerNode: TestNode;
+  readonly cluster: Cluster;
+  readonly worker: Worker;
+}
+
+/** Makes both nodes and waits until all is Ready. What it made is removed when it fails or is aborted. */
+export async function startTestCluster(options: TestClusterOptions): Promise<TestCluster> {
+  const { say, signal } = options;
+  await using stack = new AsyncDisposableStack();
+  const prefix = `conformance-${process.pid}`;
+  const site = stack.use(await createSite(prefix));
+  const sizes = { cpus: options.cpus, memoryBytes: options.memoryBytes, diskBytes: DISK_BYTES };
+  const plugged = { ...sizes, network: { site } };
+  const executable = { source: options.executable, target: nodePaths.executable };
+  const bundle = { source: options.bundle, target: nodePaths.bundle };
+  const make = async (given: NodeOptions) => {
+    signal.throwIfAborted();
+    return stack.use(await createNode(given));
+  };
+  const controller = await make({
+    ...{ ...plugged, name: `${prefix}-controller`, binds: [executable, bundle] },
+  });
+  const workerNode = await make({ ...plugged, name: `${prefix}-worker`, binds: [executable] });
+  signal.throwIfAborted();
+
+  say('Starting the controller; the images of the tests are imported with its components');
+  const trust = ['--trust-bundle', options.bundleSha256];
+  const cluster = await startCluster(controller, {
+    ...{ usesBundle: false, args: ['--bundle', nodePaths.bundle, ...trust] },
+    keepOutputBytes: LOG_BYTES,
+  });
+  stack.defer(() => keepLog(options, 'controller', cluster.process.output()));
+  await unlessAborted(cluster.waitReady(IMPORT_TIMEOUT_MS), signal);
+
+  say('Joining the worker');
+  const token = await createToken(cluster);
+  const worker = await startWorker(workerNode, { token, keepOutputBytes: LOG_BYTES });
+  stack.defer(() => keepLog(options, 'worker', worker.process.output()));
+  await unlessAborted(worker.waitReady(JOIN_TIMEOUT_MS), signal);
+  await unlessAborted(cluster.waitReady(), signal);
+  return await clusterHandle({ options, controller, workerNode, cluster, worker }, stack.move());
+}
+
+async function clusterHandle(parts: Parts, owned: AsyncDisposableStack): Promise<TestCluster> {
+  const { options, cluster, controller, workerNode } = parts;
+  const kubeconfig = path.join(options.directory, 'kubeconfig');
+  await mkdir(options.directory, { recursive: true });
+  await writeFile(kubeconfig, await cluster.run(['kubeconfig', 'admin']), { mode: 0o600 });
+  const watches = [controller, workerNode].map(watchMemory);
+  for (const watch of watches) owned.defer(() => watch.stop());
+  const { version, kubernetesVersion } = await cluster.status();
+  return {
+    ...{ kubeconfig, version, kubernetesVersion },
+    describeNodes: () => describeNodes(parts, watches),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function describeNodes(
+  { options, cluster, worker, controller, workerNode }: Parts,
+  watches: readonly MemoryWatch[],
+): Promise<readonly NodeRecord[]> {
+  const pods = await cluster
+    .getJson(['pods', '-n', 'kube-system'])
+    .then((list) => list as PodList)
+    .catch(() => undefined);
+  const size = `${options.cpus} CPUs, ${options.memoryBytes / 1024 ** 2} MiB`;
+  const parts = [
+    { role: 'controller', node: controller, ask: cluster.status } as const,
+    { role: 'worker', node: workerNode, ask: worker.status } as const,
+  ];
+  return Promise.all(
+    parts.map(async ({ role, node, ask }, index) => ({
+      ...{ role, size, peakBytes: watches[index]?.peakBytes ?? 0 },
+      oomKills: await readOomKills(node),
+      restarts: await ask().then(restartsOf, () => undefined),
+      podRestarts: pods === undefined ? undefined : podRestartsOf(pods, node.name),
+    })),
+  );
+}
+
+async function keepLog(
+  { directory }: TestClusterOptions,
+  name: string,
+  output: string,
+): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  await writeFile(path.join(directory, `${name}.log`), output);
+}
+
+/** The work goes on to its end, but nobody waits for it any more. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = untilAborted(signal).then(() => undefined);
+  const result = await Promise.race([work.then((value) => ({ value })), aborted]);
+  signal.throwIfAborted();
+  if (result === undefined) throw new Error('nothing was aborted');
+  return result.value;
+}
