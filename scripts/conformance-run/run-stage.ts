@@ -31,8 +31,6 @@ export interface StageRun {
 const SUITE_TIMEOUT = '4h';
 const PROGRESS_INTERVAL_MS = 30_000;
 const LIST_TIMEOUT_MS = 120_000;
-/** The list of a dry run is in the report of every test of upstream, conformance or not. */
-const LIST_BYTES = 512 * 1024 ** 2;
 
 /** The names of the tests that a stage is going to run, by the suite itself. */
 export async function listTests(
@@ -45,7 +43,7 @@ export async function listTests(
     const report = path.join(directory, 'report.json');
     const flags = ['--ginkgo.dry-run', '--ginkgo.silence-skips', `--ginkgo.json-report=${report}`];
     await execa(e2eTest, [...flags, ...selectionFlags(stage, '--ginkgo.'), ...SUITE_FLAGS], {
-      ...{ cwd: directory, stdin: 'ignore', timeout: LIST_TIMEOUT_MS, maxBuffer: LIST_BYTES },
+      ...{ cwd: directory, stdin: 'ignore', timeout: LIST_TIMEOUT_MS },
       cancelSignal: signal,
     });
     return parseDryRun(await readFile(report, 'utf8'));
