@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { runChecks } from './check.ts';
+import { RESULT_FILE } from './conformance-run/summary.ts';
 import {
   addTotals,
   NOTHING,
@@ -19,6 +20,7 @@ const USAGE = `Usage: ./scripts/test [check | unit | integration | e2e | <part o
 
 Without arguments: everything. \`unit/config\` runs the files of test/unit/config.
 MINI_K8S_COMPONENTS=<directory> takes the component executables from there instead of building them.
+CONFORMANCE=1 adds the quick run of Kubernetes' conformance tests when everything is run (./scripts/conformance --quick).
 CI=true makes missing root rights a failure instead of a skip.
 `;
 
@@ -48,6 +50,9 @@ function runAll(selection: Selection): number {
     const prepared = prepare();
     totals = addTotals(totals, prepared);
     for (const floor of real) totals = addTotals(totals, runPrepared(floor, prepared.failed === 0));
+  }
+  if (args.length === 0 && process.env.CONFORMANCE === '1') {
+    totals = addTotals(totals, runConformance());
   }
   if (totals.passed + totals.failed === 0) {
     console.log('✗ no test ran');
@@ -82,6 +87,17 @@ function runStep(name: string, command: string, commandArgs: readonly string[]):
   const reason = result.error?.message ?? `exit code ${result.status}, signal ${result.signal}`;
   console.log(`✗ ${name}: ${reason}`);
   return FAILURE;
+}
+
+/** Eight minutes: by request only. */
+function runConformance(): Totals {
+  const output = path.join(ROOT, 'dist', 'conformance');
+  const result = path.join(output, RESULT_FILE);
+  rmSync(result, { force: true });
+  const step = runStep('conformance', 'scripts/conformance', ['--quick', '--output', output]);
+  if (!existsSync(result)) return FAILURE;
+  const totals = JSON.parse(readFileSync(result, 'utf8')) as Totals;
+  return step.failed > 0 && totals.failed === 0 ? addTotals(totals, step) : totals;
 }
 
 function runPrepared(floor: FloorRun, isPrepared: boolean): Totals {

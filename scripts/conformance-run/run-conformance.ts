@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, homedir, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { untilAborted } from '../../src/base/time.ts';
@@ -11,7 +11,7 @@ import type { ConformanceOptions } from './options.ts';
 import { type RunFacts, renderSummary } from './render-summary.ts';
 import { countConformanceTests, listTests, runStage } from './run-stage.ts';
 import { planStages, type Stage } from './stages.ts';
-import { judgeRun, type RunOutcome, type StageOutcome } from './summary.ts';
+import { judgeRun, RESULT_FILE, type RunOutcome, type StageOutcome, totalsOf } from './summary.ts';
 import { startTestCluster, type TestCluster } from './test-cluster.ts';
 
 export interface ConformanceRun extends ConformanceOptions {
@@ -33,6 +33,8 @@ export async function runConformance(run: ConformanceRun, signal: AbortSignal): 
   const plan = await planTests(run, suite, signal);
   const { say, output, cpus, memoryBytes } = run;
   await mkdir(output, { recursive: true });
+  for (const file of ['summary.md', RESULT_FILE])
+    await rm(path.join(output, file), { force: true });
   say(
     `Making two nodes, ${cpus} CPUs and ${memoryBytes / 1024 ** 2} MiB each; mini-k8s gets no configuration`,
   );
@@ -50,12 +52,13 @@ export async function runConformance(run: ConformanceRun, signal: AbortSignal): 
     ...{ stages, suiteCount: plan.suiteCount, nodes: await cluster.describeNodes() },
     elapsedMs: performance.now() - testsStartedAt,
   };
-  const facts = describeRun(run, cluster, startedAt);
-  const summary = renderSummary(facts, outcome);
+  const verdict = judgeRun(outcome);
+  const summary = renderSummary(describeRun(run, cluster, startedAt), outcome);
   await writeFile(path.join(output, 'summary.md'), summary);
+  await writeFile(path.join(output, RESULT_FILE), JSON.stringify(totalsOf(verdict)));
   say(`\n${summary}\nReports and logs: ${output}`);
   if (run.keepsCluster) await waitForEnd(run, cluster, signal);
-  return judgeRun(outcome).hasPassed;
+  return verdict.hasPassed;
 }
 
 interface BuiltThings {

@@ -1,5 +1,9 @@
+import type { Totals } from '../floors.ts';
 import type { StageReport, TestResult } from './ginkgo-report.ts';
 import type { NodeRecord } from './node-watch.ts';
+
+/** In the output directory, for ./scripts/test: its totals. */
+export const RESULT_FILE = 'result.json';
 
 /** One stage: what was to run, and what did. */
 export interface StageOutcome {
@@ -55,6 +59,11 @@ function missingTests({ name, expected, report }: StageOutcome): readonly string
   const [first] = missing;
   if (first === undefined) return [];
   return [`${name}: ${missing.length} of ${expected.length} tests did not run, such as ${first}`];
+}
+
+/** As ./scripts/test counts: what is wrong with the whole run is a failure each. */
+export function totalsOf({ passed, failures, problems }: Verdict): Totals {
+  return { passed, failed: failures.length + problems.length, skipped: 0 };
 }
 
 export interface AreaTotals {

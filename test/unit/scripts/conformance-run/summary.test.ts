@@ -7,6 +7,7 @@ import {
   type RunOutcome,
   slowest,
   totalsByArea,
+  totalsOf,
 } from '../../../../scripts/conformance-run/summary.ts';
 
 const result = (name: string, fields: Partial<TestResult> = {}): TestResult => ({
@@ -49,6 +50,12 @@ describe('a run', () => {
     ['there was nothing to run', outcomeOf([])],
   ])('has not passed when %s', (_why, outcome) => {
     expect(judgeRun(outcome).hasPassed).toBe(false);
+  });
+
+  it('counts what is wrong with the whole as a failure each', () => {
+    const failed = result('a', { hasPassed: false, reason: 'why' });
+    const outcome = outcomeOf([failed, result('b')], { problems: ['Interrupted by Timeout'] });
+    expect(totalsOf(judgeRun(outcome))).toEqual({ passed: 1, failed: 2, skipped: 0 });
   });
 
   it('names what did not run', () => {
