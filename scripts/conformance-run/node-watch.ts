@@ -19,40 +19,73 @@ export interface NodeRecord {
   readonly podRestarts: readonly string[] | undefined;
 }
 
-export interface MemoryWatch {
-  readonly peakBytes: number;
+/** Something that is looked at again and again until it is stopped. */
+interface Watch {
   stop(): Promise<void>;
 }
 
-const SAMPLE_INTERVAL_MS = 3000;
+export interface MemoryWatch extends Watch {
+  readonly peakBytes: number;
+}
 
-/** Looks at the node's memory until it is stopped. */
+export interface OomWatch extends Watch {
+  /** Undefined: the kernel's messages cannot be read here. */
+  killsOf(node: TestNode): OomKills | undefined;
+}
+
+const MEMORY_INTERVAL_MS = 3000;
+
+/** The kernel keeps its last two thousand lines, and says four for each pod that comes or goes. */
+const KERNEL_INTERVAL_MS = 10_000;
+
 export function watchMemory(node: TestNode): MemoryWatch {
-  const abort = new AbortController();
   let peakBytes = 0;
-  const watch = async () => {
-    while (!abort.signal.aborted) {
-      const { usageBytes, pageCacheBytes } = await node.memory();
-      peakBytes = Math.max(peakBytes, usageBytes - pageCacheBytes);
-      await sleep(SAMPLE_INTERVAL_MS, abort.signal).catch(() => {});
-    }
-  };
-  // A node that goes away while it is looked at has no more peaks.
-  const ended = watch().catch(() => {});
+  const watch = repeat(MEMORY_INTERVAL_MS, async () => {
+    const { usageBytes, pageCacheBytes } = await node.memory();
+    peakBytes = Math.max(peakBytes, usageBytes - pageCacheBytes);
+  });
   return {
+    ...watch,
     get peakBytes() {
       return peakBytes;
     },
+  };
+}
+
+export async function watchOomKills(): Promise<OomWatch> {
+  const lines = new Set<string>();
+  const look = async () => {
+    const { exitCode, stdout } = await tryOnHost(['dmesg']);
+    for (const line of stdout.split('\n')) if (line.includes('oom-kill:')) lines.add(line);
+    return exitCode === 0;
+  };
+  const isReadable = await look();
+  const watch = repeat(KERNEL_INTERVAL_MS, look);
+  return {
+    stop: async () => {
+      await watch.stop();
+      await look();
+    },
+    killsOf: (node) => (isReadable ? parseOomKills([...lines].join('\n'), node.name) : undefined),
+  };
+}
+
+function repeat(intervalMs: number, work: () => Promise<unknown>): Watch {
+  const abort = new AbortController();
+  const run = async () => {
+    while (!abort.signal.aborted) {
+      await work();
+      await sleep(intervalMs, abort.signal).catch(() => {});
+    }
+  };
+  // A node that goes away while it is looked at has no more to tell.
+  const ended = run().catch(() => {});
+  return {
     stop: async () => {
       abort.abort();
       await ended;
     },
   };
-}
-
-export async function readOomKills(node: TestNode): Promise<OomKills | undefined> {
-  const { exitCode, stdout } = await tryOnHost(['dmesg']);
-  return exitCode === 0 ? parseOomKills(stdout, node.name) : undefined;
 }
 
 /** The name of each component as often as it was started again. */

@@ -10,11 +10,12 @@ import type { NodeOptions, TestNode } from '../../test/support/node/types.ts';
 import {
   type MemoryWatch,
   type NodeRecord,
+  type OomWatch,
   type PodList,
   podRestartsOf,
-  readOomKills,
   restartsOf,
   watchMemory,
+  watchOomKills,
 } from './node-watch.ts';
 
 export interface TestClusterOptions {
@@ -98,19 +99,24 @@ async function clusterHandle(parts: Parts, owned: AsyncDisposableStack): Promise
   const kubeconfig = path.join(options.directory, 'kubeconfig');
   await mkdir(options.directory, { recursive: true });
   await writeFile(kubeconfig, await cluster.run(['kubeconfig', 'admin']), { mode: 0o600 });
-  const watches = [controller, workerNode].map(watchMemory);
-  for (const watch of watches) owned.defer(() => watch.stop());
+  const memory = [controller, workerNode].map(watchMemory);
+  const oom = await watchOomKills();
+  for (const watch of [...memory, oom]) owned.defer(() => watch.stop());
   const { version, kubernetesVersion } = await cluster.status();
   return {
     ...{ kubeconfig, version, kubernetesVersion },
-    describeNodes: () => describeNodes(parts, watches),
+    describeNodes: async () => {
+      await oom.stop();
+      return await describeNodes(parts, memory, oom);
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
 async function describeNodes(
   { options, cluster, worker, controller, workerNode }: Parts,
-  watches: readonly MemoryWatch[],
+  memory: readonly MemoryWatch[],
+  oom: OomWatch,
 ): Promise<readonly NodeRecord[]> {
   const pods = await cluster
     .getJson(['pods', '-n', 'kube-system'])
@@ -123,8 +129,8 @@ async function describeNodes(
   ];
   return Promise.all(
     parts.map(async ({ role, node, ask }, index) => ({
-      ...{ role, size, peakBytes: watches[index]?.peakBytes ?? 0 },
-      oomKills: await readOomKills(node),
+      ...{ role, size, peakBytes: memory[index]?.peakBytes ?? 0 },
+      oomKills: oom.killsOf(node),
       restarts: await ask().then(restartsOf, () => undefined),
       podRestarts: pods === undefined ? undefined : podRestartsOf(pods, node.name),
     })),
