@@ -9,6 +9,9 @@ export interface LiveProgress {
 /** `• [3.214 seconds]`, `• [FAILED] [12.001 seconds]`: the first line of a test that is over. */
 const HEADER = /^• (?:\[([A-Z! ]+)\] )?\[[\d.]+ seconds\]\s*$/;
 
+/** ` [sig-node, Conformance]`: what ginkgo adds to the name. */
+const LABELS = / \[[^\]]*, [^\]]*\]$/;
+
 export function createLiveProgress(): LiveProgress {
   let rest = '';
   let done = 0;
@@ -18,7 +21,7 @@ export function createLiveProgress(): LiveProgress {
   const readLine = (line: string): string | undefined => {
     if (isNameNext && line.trim() !== '') {
       isNameNext = false;
-      return line.trim().replace(/ \[It\] /, ' ');
+      return line.trim().replace(' [It] ', ' ').replace(LABELS, '');
     }
     const header = HEADER.exec(line);
     if (header === null) return undefined;

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { untilAborted } from '../../src/base/time.ts';
+import { untilAborted, waitFor } from '../../src/base/time.ts';
 import { type Cluster, startCluster } from '../../test/support/e2e/cluster.ts';
 import { nodePaths } from '../../test/support/e2e/product.ts';
 import { createToken, startWorker, type Worker } from '../../test/support/e2e/worker.ts';
@@ -47,6 +47,7 @@ const DISK_BYTES = 24 * 1024 ** 3;
 const LOG_BYTES = 64 * 1024 ** 2;
 const IMPORT_TIMEOUT_MS = 300_000;
 const JOIN_TIMEOUT_MS = 180_000;
+const ROUTES_TIMEOUT_MS = 180_000;
 
 interface Parts {
   readonly options: TestClusterOptions;
@@ -91,7 +92,48 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   stack.defer(() => keepLog(options, 'worker', worker.process.output()));
   await unlessAborted(worker.waitReady(JOIN_TIMEOUT_MS), signal);
   await unlessAborted(cluster.waitReady(), signal);
+  say('Waiting until pods of both nodes reach each other');
+  await waitForRoutes(cluster, [controller, workerNode], signal);
   return await clusterHandle({ options, controller, workerNode, cluster, worker }, stack.move());
+}
+
+interface NodeList {
+  readonly items: readonly {
+    readonly metadata: { readonly name: string };
+    readonly spec: { readonly podCIDR?: string };
+  }[];
+}
+
+/**
+ * A node is Ready before its peers know its pod network: they look once a minute. Tests expect a cluster that is there,
+ * not one that grows.
+ */
+async function waitForRoutes(
+  cluster: Cluster,
+  nodes: readonly TestNode[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { items } = (await cluster.getJson(['nodes'])) as NodeList;
+  const cidrOf = (name: string) =>
+    items.find(({ metadata }) => metadata.name === name)?.spec.podCIDR ?? 'none';
+  const wanted = nodes.flatMap((node) =>
+    nodes.filter((other) => other !== node).map((other) => ({ node, cidr: cidrOf(other.name) })),
+  );
+  let lacking = '';
+  await waitFor(
+    async () => {
+      for (const { node, cidr } of wanted) {
+        const { stdout } = await node.exec(['ip', 'route', 'show', cidr]);
+        lacking = `${node.name} has no route to ${cidr}`;
+        if (!stdout.includes(' via ')) return false;
+      }
+      return true;
+    },
+    {
+      ...{ subject: 'routes between the pod networks', timeoutMs: ROUTES_TIMEOUT_MS, signal },
+      ...{ intervalMs: 1000, describe: () => lacking },
+    },
+  );
 }
 
 async function clusterHandle(parts: Parts, owned: AsyncDisposableStack): Promise<TestCluster> {

@@ -75,7 +75,7 @@ describe('progress', () => {
     'k8s.io/kubernetes/test/e2e/network/dns.go:44',
     '------------------------------',
     '• [FAILED] [300.012 seconds]',
-    '[sig-node] Pods [It] should run [Conformance]',
+    '[sig-node] Pods [It] should run [Conformance] [sig-node, Conformance]',
     'k8s.io/kubernetes/test/e2e/node/pods.go:44',
     '  • [3 seconds] is said by a test',
     '------------------------------',
