@@ -70,13 +70,9 @@ function readResult(spec: GinkgoSpec): TestResult {
   };
 }
 
+/** The whole message on one line: its first may be no more than that the time was over. */
 function reasonOf({ State, Failure }: GinkgoSpec): string {
   const said = Failure?.ForwardedPanic || Failure?.Message || 'it says nothing';
-  const [first = '', second = ''] = said
-    .split('\n')
-    .map((line) => line.trim())
-    .filter(Boolean);
-  const line = first.endsWith(':') ? `${first} ${second}` : first;
   const prefix = State === 'failed' ? '' : `${State}: `;
-  return `${prefix}${line}`.slice(0, LONGEST_REASON);
+  return `${prefix}${said.replaceAll(/\s+/g, ' ').trim()}`.slice(0, LONGEST_REASON);
 }
