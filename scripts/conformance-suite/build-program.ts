@@ -112,8 +112,12 @@ async function requireVersion(
   });
 }
 
-/** Where the module is that a wrapper pins, unpacked: images get files of it. */
+/**
+ * Where the module of Kubernetes is, unpacked: images get files of it.
+ * @throws UserErrors when the wrapper pins another version of it than the components have.
+ */
 export async function upstreamDirectory(context: SuiteContext): Promise<string> {
+  requirePin('e2e', (await readModuleFiles(moduleDirectory('e2e')))['go.mod']);
   const go = await context.ensureGo();
   const { module } = suiteModules.e2e;
   // Not from the module graph alone: this also fetches what is not in the module cache.

@@ -13,6 +13,7 @@ import { hostArchitecture } from '../components/image-files.ts';
 import type { StepReporter } from '../components/reporter.ts';
 import { type BuiltProgram, provideProgram } from './build-program.ts';
 import { provideBusybox } from './busybox.ts';
+import { requireUpstreamImages } from './image-manifest.ts';
 import { type BuiltLayer, type LayerInputs, packagesOf, provideLayer } from './provide-layer.ts';
 import { createSuiteContext, type SuiteContext } from './suite-context.ts';
 import { imageConfig, suiteImages } from './suite-images.ts';
@@ -79,6 +80,7 @@ export async function provideSuite(options: ProvideSuiteOptions): Promise<Confor
 
 async function provideAll(components: string, context: SuiteContext): Promise<ConformanceSuite> {
   const { cache, arch } = context;
+  await requireUpstreamImages(context);
   const programs: BuiltProgram[] = [];
   for (const program of suitePrograms) programs.push(await provideProgram(program, context));
   const inputs: LayerInputs = {
