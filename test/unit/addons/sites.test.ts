@@ -108,6 +108,14 @@ describe('the nameservers of a node', () => {
 });
 
 describe('kube-router', () => {
+  it('looks for new peers often: a node that is Ready has no way to the others before', async () => {
+    const { spec } = await workload('kube-router');
+    const period = /--routes-sync-period=(\d+)s/.exec(
+      String(spec.template.spec.containers[0]?.args),
+    )?.[1];
+    expect(Number(period)).toBeLessThanOrEqual(15);
+  });
+
   it('waits for the site of its node, and peers within it only', async () => {
     const { spec } = await workload('kube-router');
     expect(spec.template.spec.affinity?.nodeAffinity).toEqual({
