@@ -92,8 +92,10 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   stack.defer(() => keepLog(options, 'worker', worker.process.output()));
   await unlessAborted(worker.waitReady(JOIN_TIMEOUT_MS), signal);
   await unlessAborted(cluster.waitReady(), signal);
-  say('Waiting until pods of both nodes reach each other');
+  const readyAtMs = performance.now();
   await waitForRoutes(cluster, [controller, workerNode], signal);
+  const seconds = Math.round((performance.now() - readyAtMs) / 1000);
+  say(`Pods of both nodes reach each other, ${seconds} s after all was Ready`);
   return await clusterHandle({ options, controller, workerNode, cluster, worker }, stack.move());
 }
 
@@ -105,8 +107,8 @@ interface NodeList {
 }
 
 /**
- * A node is Ready before its peers know its pod network: they look once a minute. Tests expect a cluster that is there,
- * not one that grows.
+ * A node is Ready before its peers know its pod network: they look for it every few seconds. Tests expect a cluster that
+ * is there, not one that grows.
  */
 async function waitForRoutes(
   cluster: Cluster,
