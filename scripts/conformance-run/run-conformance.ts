@@ -10,9 +10,12 @@ import { buildExecutable, workspaceOf } from '../local-cluster/workspace.ts';
 import type { ConformanceOptions } from './options.ts';
 import { type RunFacts, renderSummary } from './render-summary.ts';
 import { countConformanceTests, listTests, runStage } from './run-stage.ts';
-import { planStages, type Stage } from './stages.ts';
+import { planStages, type Stage, stageNames } from './stages.ts';
 import { judgeRun, RESULT_FILE, type RunOutcome, type StageOutcome, totalsOf } from './summary.ts';
 import { startTestCluster, type TestCluster } from './test-cluster.ts';
+
+/** In the output directory: kubeconfig, and the nodes' logs. */
+const CLUSTER_DIRECTORY = 'cluster';
 
 export interface ConformanceRun extends ConformanceOptions {
   /** Of the checkout. */
@@ -32,16 +35,14 @@ export async function runConformance(run: ConformanceRun, signal: AbortSignal): 
   if (run.isBuildOnly) return true;
   const plan = await planTests(run, suite, signal);
   const { say, output, cpus, memoryBytes } = run;
-  await mkdir(output, { recursive: true });
-  for (const file of ['summary.md', RESULT_FILE])
-    await rm(path.join(output, file), { force: true });
+  await clearOutput(output);
   say(
     `Making two nodes, ${cpus} CPUs and ${memoryBytes / 1024 ** 2} MiB each; mini-k8s gets no configuration`,
   );
   const { bundle, bundleSha256 } = suite;
   await using cluster = await startTestCluster({
     ...{ executable, bundle, bundleSha256, cpus, memoryBytes, say, signal },
-    directory: path.join(output, 'cluster'),
+    directory: path.join(output, CLUSTER_DIRECTORY),
   });
   const testsStartedAt = performance.now();
   const stages: StageOutcome[] = [];
@@ -59,6 +60,13 @@ export async function runConformance(run: ConformanceRun, signal: AbortSignal): 
   say(`\n${summary}\nReports and logs: ${output}`);
   if (run.keepsCluster) await waitForEnd(run, cluster, signal);
   return verdict.hasPassed;
+}
+
+/** What an earlier run left there, whatever its stages were; nothing else. */
+async function clearOutput(output: string): Promise<void> {
+  await mkdir(output, { recursive: true });
+  const names = ['summary.md', RESULT_FILE, CLUSTER_DIRECTORY, ...stageNames];
+  for (const name of names) await rm(path.join(output, name), { recursive: true, force: true });
 }
 
 interface BuiltThings {

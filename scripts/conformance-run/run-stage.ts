@@ -61,7 +61,6 @@ export async function countConformanceTests({ e2eTest }: SuitePrograms): Promise
 /** Runs the tests of a stage; failed tests are no error. */
 export async function runStage(run: StageRun): Promise<StageReport> {
   const { stage, directory, signal } = run;
-  await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
   const exit = await runGinkgo(run);
   signal.throwIfAborted();
@@ -100,7 +99,8 @@ async function runGinkgo(run: StageRun): Promise<string> {
   // A group of its own: the terminal's Ctrl-C is for this process, which ends all of the group.
   const child = spawn(programs.ginkgo, ginkgoArguments(run), {
     ...{ cwd: directory, detached: true, stdio: ['ignore', 'pipe', 'pipe'] as const },
-    env: { PATH: process.env['PATH'], HOME: directory },
+    // kubectl keeps what it knows of the API below HOME.
+    env: { PATH: process.env['PATH'], HOME: path.dirname(run.kubeconfig) },
   });
   const progress = createLiveProgress();
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {

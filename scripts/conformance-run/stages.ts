@@ -1,8 +1,11 @@
 import type { ConformanceOptions } from './options.ts';
 
+/** In running order; directories of the output too. */
+export const stageNames = ['parallel', 'slow', 'serial'] as const;
+
 /** One run of ginkgo: tests that get on with each other, by so many processes. */
 export interface Stage {
-  readonly name: 'parallel' | 'slow' | 'serial';
+  readonly name: (typeof stageNames)[number];
   readonly procs: number;
   /** In ginkgo's language: tests have the labels that are in brackets in their names. */
   readonly labelFilter: string;
@@ -17,10 +20,7 @@ const SLOW_PROCS = 4;
 /** Whose tests are about nodes, not about the API alone: what a change of mini-k8s can break. */
 const QUICK_FOCUS = String.raw`\[sig-(network|cli|storage|node)\]`;
 
-/**
- * Tests that watch for minutes that nothing happens: each of them alone would be half of the quick run. The full run
- * has them.
- */
+/** Tests that take two to five minutes each, mostly to see that nothing happens. The full run has them. */
 const QUICK_SKIP = [
   String.raw`should \*not\* be restarted with a`,
   'monotonically increasing restart count',

@@ -1,4 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { untilAborted, waitFor } from '../../src/base/time.ts';
 import { type Cluster, startCluster } from '../../test/support/e2e/cluster.ts';
@@ -83,13 +84,13 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     ...{ usesBundle: false, args: ['--bundle', nodePaths.bundle, ...trust] },
     keepOutputBytes: LOG_BYTES,
   });
-  stack.defer(() => keepLog(options, 'controller', cluster.process.output()));
+  stack.defer(() => keepLogs(options, 'controller', cluster));
   await unlessAborted(cluster.waitReady(IMPORT_TIMEOUT_MS), signal);
 
   say('Joining the worker');
   const token = await createToken(cluster);
   const worker = await startWorker(workerNode, { token, keepOutputBytes: LOG_BYTES });
-  stack.defer(() => keepLog(options, 'worker', worker.process.output()));
+  stack.defer(() => keepLogs(options, 'worker', worker));
   await unlessAborted(worker.waitReady(JOIN_TIMEOUT_MS), signal);
   await unlessAborted(cluster.waitReady(), signal);
   const readyAtMs = performance.now();
@@ -181,13 +182,16 @@ async function describeNodes(
   );
 }
 
-async function keepLog(
+/** What mini-k8s said, and the end of what each component did: in the node's memory, gone with it. */
+async function keepLogs(
   { directory }: TestClusterOptions,
-  name: string,
-  output: string,
+  role: NodeRecord['role'],
+  { node, process: supervisor }: Pick<Cluster, 'node' | 'process'>,
 ): Promise<void> {
   await mkdir(directory, { recursive: true });
-  await writeFile(path.join(directory, `${name}.log`), output);
+  await writeFile(path.join(directory, `${role}.log`), supervisor.output());
+  const logs = `/proc/${node.pid}/root/run/mini-k8s/log`;
+  if (existsSync(logs)) await cp(logs, path.join(directory, role), { recursive: true });
 }
 
 /** The work goes on to its end, but nobody waits for it any more. */
