@@ -126,20 +126,24 @@ function sinkAndTell(sink: Sink, { onReceived }: HttpConnectionOptions): Sink {
 
 function receive(response: IncomingMessage, guard: StallGuard, sink: Sink): Promise<void> {
   return new Promise((resolve, reject) => {
+    let pending: Promise<void> | undefined;
+    let isOver = false;
     const fail = (error: unknown) => {
+      isOver = true;
       guard.end();
       response.destroy();
       reject(guard.isStalled() ? new Error(guard.describe(), { cause: error }) : error);
     };
     const take = (chunk: Buffer) => {
       guard.touch();
-      const pending = sink(chunk);
+      pending = sink(chunk);
       if (pending === undefined) return;
       guard.suspend();
       response.pause();
       pending.then(() => {
         guard.touch();
-        response.resume();
+        // Nothing flows any more: a stream that ended too early drops what it would hand over.
+        if (!response.destroyed) response.resume();
       }, fail);
     };
     response.on('data', (chunk: Buffer) => {
@@ -149,17 +153,41 @@ function receive(response: IncomingMessage, guard: StallGuard, sink: Sink): Prom
         fail(error);
       }
     });
-    const onCut = () => fail(new Error('the connection was cut'));
+    const onCut = (error: unknown) => {
+      if (isOver) return;
+      isOver = true;
+      response.removeAllListeners('data');
+      void takeRest(response, sink, pending).then(() => fail(error), fail);
+    };
     response
-      .on('error', fail)
+      .on('error', onCut)
       .once('end', () => {
+        isOver = true;
         guard.end();
         resolve();
       })
-      .once('close', onCut);
+      .once('close', () => onCut(cutError()));
     // An error that nobody listened to yet is gone, and nothing would come any more.
-    if (response.destroyed) onCut();
+    if (response.destroyed) onCut(cutError());
   });
+}
+
+/** What had come when the connection was cut, and waited for the sink: it need not be asked for again. */
+async function takeRest(
+  response: IncomingMessage,
+  sink: Sink,
+  pending: Promise<void> | undefined,
+): Promise<void> {
+  await pending;
+  for (;;) {
+    const chunk = response.read() as Buffer | null;
+    if (chunk === null) return;
+    await sink(chunk);
+  }
+}
+
+function cutError(): Error {
+  return new Error('the connection was cut');
 }
 
 function asError(error: unknown): Error {
