@@ -21,12 +21,16 @@ import { lastAddressFile } from './prepare.ts';
 import { removeStaleRegistryFiles, requireOwnRegistryFiles } from './registry-files.ts';
 import { reportStep } from './report-step.ts';
 
-export interface RealiseOptions extends GivenBundle {
+export interface RealiseMachineOptions {
   readonly paths: Paths;
   readonly clock: Clock;
   readonly config: ClusterConfig;
   readonly onEvent: (event: NodeEvent) => void;
   readonly signal: AbortSignal;
+}
+
+export interface RealiseOptions extends RealiseMachineOptions {
+  readonly bundle: CheckedBundle | undefined;
   /** Where components come from besides the bundle: a worker's controllers. */
   readonly moreSources?: (parts: SourceParts) => readonly ArtifactSource[];
 }
@@ -47,14 +51,16 @@ export async function realisePlan(plan: NodePlan, options: RealiseOptions): Prom
 
 /** The first half: directories and executables. */
 export async function realiseComponents(plan: NodePlan, options: RealiseOptions): Promise<void> {
-  const bundle = await checkBundle(options, options.signal, plan);
   await ensureDirectories(plan.directories);
-  await reportStep('components', options.onEvent, () => realiseArtifacts(plan, bundle, options));
+  await reportStep('components', options.onEvent, () => realiseArtifacts(plan, options));
   options.signal.throwIfAborted();
 }
 
 /** The second half: what is not the components' own. */
-export async function realiseMachine(plan: NodePlan, options: RealiseOptions): Promise<void> {
+export async function realiseMachine(
+  plan: NodePlan,
+  options: RealiseMachineOptions,
+): Promise<void> {
   const { onEvent, signal } = options;
   await reportStep('machine settings', onEvent, () => realiseHost(plan, options));
   await reportStep('keys and certificates', onEvent, () => realisePki(plan, options));
@@ -68,14 +74,14 @@ export async function realiseMachine(plan: NodePlan, options: RealiseOptions): P
 export async function realiseAgain(
   plan: NodePlan,
   before: NodePlan,
-  options: RealiseOptions,
+  options: RealiseMachineOptions & GivenBundle,
 ): Promise<void> {
   const differs = (part: (of: NodePlan) => unknown) =>
     JSON.stringify(part(plan)) !== JSON.stringify(part(before));
   await ensureDirectories(plan.directories);
   if (differs(({ artifacts, images }) => [artifacts, images])) {
     const bundle = await checkBundle(options, options.signal, { arch: plan.arch });
-    await realiseArtifacts(plan, bundle, options);
+    await realiseArtifacts(plan, { ...options, bundle });
   }
   if (differs(({ hostSettings }) => hostSettings)) await realiseHost(plan, options);
   if (differs(({ pki }) => pki)) await realisePki(plan, options);
@@ -87,19 +93,18 @@ export function hostRecordFile(paths: Paths): string {
   return `${paths.stateDir}/host-settings.json`;
 }
 
-async function realiseHost(plan: NodePlan, { paths, onEvent }: RealiseOptions): Promise<void> {
+async function realiseHost(
+  plan: NodePlan,
+  { paths, onEvent }: RealiseMachineOptions,
+): Promise<void> {
   await ensureHostSettings(plan.hostSettings, { recordFile: hostRecordFile(paths), onEvent });
 }
 
-async function realiseArtifacts(
-  plan: NodePlan,
-  bundle: CheckedBundle | undefined,
-  options: RealiseOptions,
-): Promise<void> {
+async function realiseArtifacts(plan: NodePlan, options: RealiseOptions): Promise<void> {
   const { onEvent, signal } = options;
   const store = await openStore(options.paths.storeDir);
   const takesAll = plan.servedArtifacts !== undefined;
-  const parts = { ...options, bundle, store, takesAll, ridersFor: plan.arch };
+  const parts = { ...options, store, takesAll, ridersFor: plan.arch };
   await ensureArtifacts([...plan.artifacts, ...plan.images], {
     store,
     sources: artifactSources({
@@ -119,7 +124,7 @@ async function realiseArtifacts(
   }
 }
 
-async function realisePki(plan: NodePlan, options: RealiseOptions): Promise<void> {
+async function realisePki(plan: NodePlan, options: RealiseMachineOptions): Promise<void> {
   const { clock, onEvent, signal } = options;
   const readStatuses = () => certificateStatuses(plan.pki, clock);
   await passClockGate({ clock, onEvent, signal, readStatuses });
@@ -141,7 +146,7 @@ export async function ensureDirectories(directories: readonly DirectorySpec[]): 
   }
 }
 
-async function realiseFiles(plan: NodePlan, options: RealiseOptions): Promise<void> {
+async function realiseFiles(plan: NodePlan, options: RealiseMachineOptions): Promise<void> {
   const secretOf = await readSecrets(plan, options.config);
   await requireOwnRegistryFiles(plan);
   await removeStaleRegistryFiles(plan);

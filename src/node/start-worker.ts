@@ -5,7 +5,7 @@ import type { JoinDocument } from '../join/types.ts';
 import { awaitNetwork } from './await-network.ts';
 import { ensureMembership } from './ensure-membership.ts';
 import type { NodeEvent } from './events.ts';
-import { checkBundle } from './given-bundle.ts';
+import { type CheckedBundle, checkBundle } from './given-bundle.ts';
 import { machineArch } from './host-facts.ts';
 import { readLocalConfig } from './local-config.ts';
 import { type StoredMembership, writeMembership } from './membership.ts';
@@ -52,30 +52,36 @@ export function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<
 async function startWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   const started = startTime(options.clock);
   requireRoot('start the worker');
-  await checkBundle(options, signal, { arch: machineArch() });
+  const checkedBundle = await checkBundle(options, signal, { arch: machineArch() });
   await awaitNetwork(pathsFor(options), options, signal);
-  await withPreparedWorker({ ...options, command: 'worker' }, signal, async (prepared) => {
-    const { node, realise, document, proxy } = prepared;
-    let hasDownloaded = false;
-    const onEvent = (event: NodeEvent) => {
-      hasDownloaded ||= event.type === 'import-finished' && event.blobs > 0;
-      options.onEvent(event);
-    };
-    await realiseComponents(node.plan, { ...realise, onEvent });
-    if (hasDownloaded && options.endAfterDownload !== undefined) return options.endAfterDownload();
-    await realiseMachine(node.plan, realise);
-    await restorePodNetwork(node.plan);
-    await superviseWorker(node, { ...options, started, document, proxy }, signal);
-  });
+  await withPreparedWorker(
+    { ...options, checkedBundle, command: 'worker' },
+    signal,
+    async (prepared) => {
+      const { node, realise, document, proxy } = prepared;
+      let hasDownloaded = false;
+      const onEvent = (event: NodeEvent) => {
+        hasDownloaded ||= event.type === 'import-finished' && event.blobs > 0;
+        options.onEvent(event);
+      };
+      await realiseComponents(node.plan, { ...realise, onEvent });
+      if (hasDownloaded && options.endAfterDownload !== undefined)
+        return options.endAfterDownload();
+      await realiseMachine(node.plan, realise);
+      await restorePodNetwork(node.plan);
+      await superviseWorker(node, { ...options, started, document, proxy }, signal);
+    },
+  );
 }
 
 /**
  * Joins, unless this machine has joined, and brings what the worker needs, so that its service starts without a token.
  * @throws UserError or UserErrors for whatever would keep it from starting.
  */
-export function provideWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
-  return withPreparedWorker({ ...options, command: 'install' }, signal, ({ node, realise }) =>
-    realiseComponents(node.plan, realise),
+export async function provideWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
+  const checkedBundle = await checkBundle(options, signal, { arch: machineArch() });
+  await withPreparedWorker({ ...options, checkedBundle, command: 'install' }, signal, (prepared) =>
+    realiseComponents(prepared.node.plan, prepared.realise),
   );
 }
 
@@ -88,7 +94,10 @@ interface PreparedWorker {
 
 /** Takes the machine, makes it a member where it is none, and plans. */
 async function withPreparedWorker(
-  options: WorkerOptions & { readonly command: string },
+  options: WorkerOptions & {
+    readonly checkedBundle: CheckedBundle | undefined;
+    readonly command: string;
+  },
   signal: AbortSignal,
   work: (prepared: PreparedWorker) => Promise<void>,
 ): Promise<void> {
@@ -115,6 +124,7 @@ async function withPreparedWorker(
     const realise = {
       ...options,
       ...node,
+      bundle: options.checkedBundle,
       signal,
       moreSources: (parts: SourceParts) => [
         workerSource({

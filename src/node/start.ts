@@ -81,7 +81,7 @@ export async function runGuarded<T extends StartOptions>(
 async function startController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
   const started = startTime(options.clock);
   requireRoot('start the controller');
-  await checkBundle(options, signal, { arch: machineArch() });
+  const bundle = await checkBundle(options, signal, { arch: machineArch() });
   await awaitNetwork(pathsFor(options), options, signal);
   const node = await prepareController(options);
   await checkDataDirectory(node.paths);
@@ -90,7 +90,7 @@ async function startController(options: ControllerOptions, signal: AbortSignal):
     await requireNoMembership(node.paths);
     await requireSameCluster(node);
     await checkMachine(node, 'locked', signal);
-    await realisePlan(node.plan, { ...options, ...node, signal });
+    await realisePlan(node.plan, { ...options, ...node, bundle, signal });
     await rememberCluster(node);
     await restorePodNetwork(node.plan);
     await superviseController(node, { ...options, started }, signal);
@@ -105,12 +105,13 @@ export async function provideController(
   options: ControllerOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  const bundle = await checkBundle(options, signal, { arch: machineArch() });
   const node = await prepareController(options);
   await checkDataDirectory(node.paths);
   await checkMachine(node, 'before', signal);
   await runUnderLock(node.paths, { ...options, command: 'install' }, signal, async () => {
     await checkMachine(node, 'locked', signal);
-    await realiseComponents(node.plan, { ...options, ...node, signal });
+    await realiseComponents(node.plan, { ...options, ...node, bundle, signal });
   });
 }
 
