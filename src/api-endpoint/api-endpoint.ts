@@ -4,13 +4,12 @@ import { dialTcp } from '../base/dial.ts';
 import { errorMessage, UserError } from '../base/errors.ts';
 import type { RunningComponent, Termination } from '../supervisor/types.ts';
 import { checkReady } from './check-ready.ts';
-import { dialServers } from './dial-servers.ts';
 import { cleanServers, readLearnedServers, writeLearnedServers } from './learned-servers.ts';
 import { createListeners, type Listeners } from './listeners.ts';
 import { createNameLookup } from './name-lookup.ts';
-import { relay, resetSocket } from './relay.ts';
-import { staggerFor } from './server-health.ts';
-import { type ApiServer, ServerPool } from './server-pool.ts';
+import { resetSocket } from './relay.ts';
+import { type ServingOptions, serveClient } from './serve-client.ts';
+import { ServerPool } from './server-pool.ts';
 import {
   type ApiEndpoint,
   type ApiEndpointOptions,
@@ -43,6 +42,7 @@ interface Balancer {
  *
  * ```
  *  client ─► 127.0.0.1:6443 ─► chosen ── silent for 250 ms, or refused ─► next ─► …   none: RST
+ *                                └─ connected, and silent for 500 ms to what the client says first ─► the next healthy one
  * ```
  */
 export function createApiEndpoint(options: ApiEndpointOptions): ApiEndpoint {
@@ -67,11 +67,11 @@ function createBalancer(options: ApiEndpointOptions): Balancer {
   const secureContext = createSecureContext({ ca: options.ca, minVersion: 'TLSv1.2' });
   const lookup = createNameLookup(options.resolve);
   const counters = { accepted: 0, refused: 0, cut: 0 };
-  const pool = new ServerPool({
+  const pool: ServerPool = new ServerPool({
     ...options,
     configured: cleanServers(options.servers),
     timings,
-    check: ({ address }, signal) =>
+    check: ({ name, address }, signal) =>
       checkReady(
         {
           ...address,
@@ -79,7 +79,9 @@ function createBalancer(options: ApiEndpointOptions): Balancer {
           proxy: options.proxy,
           lookup,
           dialTimeoutMs: timings.checkDialTimeoutMs,
-          answerTimeoutMs: timings.checkAnswerTimeoutMs,
+          answerTimeoutMs: pool.hasHealthyBeside(name)
+            ? timings.hurriedAnswerTimeoutMs
+            : timings.checkAnswerTimeoutMs,
         },
         signal,
       ),
@@ -147,60 +149,34 @@ async function openFirst(listeners: Listeners, options: ApiEndpointOptions): Pro
 }
 
 async function serve(balancer: Balancer, client: Socket, signal: AbortSignal): Promise<void> {
-  const { clients, counters, pool } = balancer;
+  const { clients, counters } = balancer;
   // Errors are followed by `close`, where both sides are cleaned up.
   client.on('error', () => {});
   clients.add(client);
   client.once('close', () => clients.delete(client));
   counters.accepted += 1;
-  const dialed = clients.size > maxConnections ? undefined : await dialBest(balancer, signal);
-  if (dialed === undefined) {
-    counters.refused += 1;
-    resetSocket(client);
-    return;
-  }
-  const { server, socket, outrun } = dialed;
-  for (const slow of outrun) pool.reportOutrun(slow);
-  pool.reportConnected(server);
-  const cut = () => {
-    resetSocket(client);
-    resetSocket(socket);
-  };
-  server.connections.add(cut);
-  socket.once('close', (wasReset) => {
-    server.connections.delete(cut);
-    pool.reportClosed(server, wasReset);
-  });
-  if (signal.aborted) cut();
-  else relay(client, socket);
+  const isServed =
+    clients.size <= maxConnections && (await serveClient(client, serving(balancer), signal));
+  if (isServed) return;
+  counters.refused += 1;
+  resetSocket(client);
 }
 
-function dialBest(balancer: Balancer, signal: AbortSignal) {
-  const { options, timings, pool, lookup } = balancer;
-  const servers = pool.ranked();
-  const isHopeless = servers.every(({ state }) => state.health === 'dead');
-  return dialServers<ApiServer>(
-    {
-      attempts: servers.map((server) => ({
-        server,
-        staggerMs: staggerFor(server.state, timings.staggerMs),
-      })),
-      timeoutMs: isHopeless ? timings.hopelessDialTimeoutMs : timings.dialTimeoutMs,
-      dial: ({ address }, attempt) =>
-        dialTcp(
-          {
-            ...address,
-            proxy: options.proxy,
-            lookup,
-            allowHalfOpen: true,
-            timeoutMs: timings.dialTimeoutMs,
-          },
-          attempt,
-        ),
-      onFailed: (server, error) => pool.reportFailed(server, error),
-    },
-    signal,
-  );
+function serving({ options, pool, timings, lookup }: Balancer): ServingOptions {
+  return {
+    ...{ pool, timings },
+    dial: ({ address }, attempt) =>
+      dialTcp(
+        {
+          ...address,
+          proxy: options.proxy,
+          lookup,
+          allowHalfOpen: true,
+          timeoutMs: timings.dialTimeoutMs,
+        },
+        attempt,
+      ),
+  };
 }
 
 function learn(balancer: Balancer, servers: readonly string[]): void {

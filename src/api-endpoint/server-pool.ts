@@ -103,8 +103,8 @@ export class ServerPool {
     this.#lookSoon(entry);
   }
 
-  /** Another server answered first although it was asked later. */
-  reportOutrun(server: ApiServer): void {
+  /** It leaves a client waiting, or another server answered first although it was asked later. */
+  reportSlow(server: ApiServer): void {
     const entry = this.#entries.get(server.name);
     if (entry === undefined) return;
     this.#become(entry, afterLostRace(entry.state, this.#options.clock.now()));
@@ -117,6 +117,14 @@ export class ServerPool {
     if (entry === undefined) return;
     if (wasReset) this.#lookSoon(entry);
     this.#forgetIfUnused(entry);
+  }
+
+  /** Whether there is one that is known to be well besides these. */
+  hasHealthyBeside(...names: readonly string[]): boolean {
+    return [...this.#entries.values()].some(
+      ({ name, state, isRetired }) =>
+        state.health === 'healthy' && !isRetired && !names.includes(name),
+    );
   }
 
   statuses(): ApiServerStatus[] {

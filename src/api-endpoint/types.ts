@@ -37,6 +37,12 @@ export interface ApiEndpointTimings {
   readonly checkDialTimeoutMs: number;
   /** For TLS and for the answer of /readyz each: small controllers take seconds under load. */
   readonly checkAnswerTimeoutMs: number;
+  /** The same while another server is healthy: nobody has to wait for this one. */
+  readonly hurriedAnswerTimeoutMs: number;
+  /** A server that says nothing to a client's first words for so long is passed over, if another is healthy. */
+  readonly firstAnswerMs: number;
+  /** One that says nothing to a client for so long later is looked at, if another is healthy. */
+  readonly silenceMs: number;
   /** Between checks of a server that just failed once. */
   readonly confirmIntervalMs: number;
   /** Between checks while no server is healthy; the dead are looked at more seldom while one is. */
@@ -53,6 +59,9 @@ export const defaultTimings: ApiEndpointTimings = {
   hopelessDialTimeoutMs: 1_000,
   checkDialTimeoutMs: 3_000,
   checkAnswerTimeoutMs: 10_000,
+  hurriedAnswerTimeoutMs: 3_000,
+  firstAnswerMs: 500,
+  silenceMs: 2_000,
   confirmIntervalMs: 1_000,
   doubtIntervalMs: 5_000,
   idleIntervalMs: 15_000,

@@ -24,7 +24,7 @@ export interface FakeApiServer {
   /** Connections that are open now. */
   readonly connections: () => number;
   setReadyz(readyz: Readyz): void;
-  /** Accepts connections and says nothing on them, as a frozen process does. */
+  /** Accepts connections, and says nothing on these and on older ones, as a frozen process does. */
   freeze(): void;
   thaw(): void;
   /** Resets every connection and listens no more, as a killed process does. */
@@ -34,6 +34,7 @@ export interface FakeApiServer {
 export async function startFakeApiServer(options: FakeApiServerOptions): Promise<FakeApiServer> {
   const { name, authority, host = '127.0.0.1' } = options;
   const sockets = new Set<Socket>();
+  const joined = new Set<Socket>();
   let readyz: Readyz = 200;
   let checks = 0;
   let isFrozen = false;
@@ -53,7 +54,13 @@ export async function startFakeApiServer(options: FakeApiServerOptions): Promise
     sockets.add(socket);
     socket.on('error', () => {});
     socket.once('close', () => sockets.delete(socket));
-    if (!isFrozen) join(socket, connect({ host: '127.0.0.1', port: inner, allowHalfOpen: true }));
+    if (isFrozen) return;
+    const target = connect({ host: '127.0.0.1', port: inner, allowHalfOpen: true });
+    for (const each of [socket, target]) {
+      joined.add(each);
+      each.once('close', () => joined.delete(each));
+    }
+    join(socket, target);
   });
   await new Promise<void>((resolve, reject) => {
     front.once('error', reject);
@@ -71,9 +78,11 @@ export async function startFakeApiServer(options: FakeApiServerOptions): Promise
     },
     freeze: () => {
       isFrozen = true;
+      for (const socket of joined) socket.pause();
     },
     thaw: () => {
       isFrozen = false;
+      for (const socket of joined) socket.resume();
     },
     kill: async () => {
       const closed = [front, server].map((each) => new Promise((resolve) => each.close(resolve)));

@@ -85,6 +85,10 @@ export async function createRig(): Promise<Rig> {
 const quick = {
   checkDialTimeoutMs: 300,
   checkAnswerTimeoutMs: 400,
+  hurriedAnswerTimeoutMs: 400,
+  // A loaded machine is no server that hangs: tests that are about one say how long they wait.
+  firstAnswerMs: 10_000,
+  silenceMs: 10_000,
   confirmIntervalMs: 50,
   doubtIntervalMs: 100,
   idleIntervalMs: 100,
