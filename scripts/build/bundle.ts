@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
+import { requireAscii } from './require-ascii.ts';
 
 export interface Bundle {
   /** One CommonJS file: the single executable application of Node 24 takes no other kind. */
@@ -40,6 +41,7 @@ export async function bundleProgram(
   });
   const [output] = result.outputFiles;
   if (output === undefined) throw new Error('esbuild wrote no bundle');
+  requireAscii(output.text);
   const packages = new Set(Object.keys(result.metafile.inputs).flatMap(packageOf));
   return { code: output.contents, packages: [...packages].sort() };
 }

@@ -60,9 +60,9 @@ function cells(row: TunnelReportRow, isController: boolean, nowMs: number): stri
 
 /** After the columns were measured: colours have no width. */
 function paintMark(line: string, stream: OutputStream): string {
-  return line
-    .replace(/^ {2}✓/, `  ${paint(stream, 'green', '✓')}`)
-    .replace(/^ {2}✗/, `  ${paint(stream, 'red', '✗')}`);
+  const mark = line.charAt(2);
+  if (mark !== '✓' && mark !== '✗') return line;
+  return `  ${paint(stream, mark === '✓' ? 'green' : 'red', mark)}${line.slice(3)}`;
 }
 
 function problem(row: TunnelReportRow, nowMs: number): string[] {
