@@ -66,7 +66,10 @@ async function main(): Promise<void> {
   try {
     const version = readVersion(root);
     const bundle = await bundleProgram(root, version);
-    console.log(`bundle ${kilobytes(bundle.code.length)} kB, version ${version}`);
+    const chunks = Object.entries(bundle.chunks).map(
+      ([name, c]) => `, ${name} ${kilobytes(c.length)} kB`,
+    );
+    console.log(`bundle ${kilobytes(bundle.code.length)} kB${chunks.join('')}, version ${version}`);
     const isForced = values.force;
     const job = { root, version, bundle, outputDirectory, scratch, isForced };
     const all = Object.keys(ARCHITECTURES) as Architecture[];
@@ -121,6 +124,7 @@ async function buildOne(job: Job, arch: Architecture): Promise<void> {
   const temporary = path.join(scratch, name);
   makeExecutable({
     code: job.bundle.code,
+    chunks: job.bundle.chunks,
     runtime,
     runner,
     scratch,
@@ -147,6 +151,7 @@ function cacheNote(arch: Architecture, runner: readonly string[] | undefined): s
 /** Everything that decides the bytes of one executable. */
 function recipeHash(job: Job, arch: Architecture): string {
   const hash = createHash('sha256').update(job.bundle.code);
+  for (const [name, code] of Object.entries(job.bundle.chunks)) hash.update(name).update(code);
   const directory = path.join(job.root, 'scripts', 'build');
   for (const name of readdirSync(directory).sort()) {
     hash.update(readFileSync(path.join(directory, name)));

@@ -1,11 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { build } from 'esbuild';
+import { type BuildOptions, build } from 'esbuild';
+import { detachedEntries, detachedPlugin, requireDetached } from './detached.ts';
 import { requireAscii } from './require-ascii.ts';
 
 export interface Bundle {
   /** One CommonJS file: the single executable application of Node 24 takes no other kind. */
   readonly code: Uint8Array;
+  /** What the program loads for a moment and lets go, by name. */
+  readonly chunks: Readonly<Record<string, Uint8Array>>;
   /** Directories below the root whose files are in it, sorted: `node_modules/yaml`. */
   readonly packages: readonly string[];
 }
@@ -19,12 +22,47 @@ export async function bundleProgram(
   version: string,
   entry = 'src/main.ts',
 ): Promise<Bundle> {
-  const result = await build({
+  const loader = await bundleLoader(root);
+  const program = await bundleOne({
     absWorkingDir: root,
     entryPoints: [entry],
+    plugins: [detachedPlugin(root)],
+    // import() becomes a lazy require() inside the one file: an executable has no module loader for import().
+    supported: { 'dynamic-import': false },
+    define: { __VERSION__: JSON.stringify(version), 'import.meta.url': '__importMetaUrl' },
+    banner: {
+      js: `${loader}require=__loader.withDetached(require);var __importMetaUrl=require("node:url").pathToFileURL(__filename).href;`,
+    },
+  });
+  const parts = await Promise.all(
+    detachedEntries().map(async ({ name, code }) => {
+      const stdin = { contents: code, resolveDir: root };
+      return { name, ...(await bundleOne({ absWorkingDir: root, stdin })) };
+    }),
+  );
+  const ofParts = (of: (part: (typeof parts)[number]) => readonly string[]) =>
+    Object.fromEntries(parts.map((part) => [part.name, of(part)]));
+  requireDetached(
+    program.files,
+    ofParts(({ files }) => files),
+  );
+  const packages = new Set([program, ...parts].flatMap(({ files }) => files).flatMap(packageOf));
+  return {
+    code: program.code,
+    chunks: Object.fromEntries(parts.map(({ name, code }) => [name, code])),
+    packages: [...packages].sort(),
+  };
+}
+
+interface BundledFile {
+  readonly code: Uint8Array;
+  /** Below the root. */
+  readonly files: readonly string[];
+}
+
+async function bundleOne(options: BuildOptions): Promise<BundledFile> {
+  const result = await build({
     outfile: 'mini-k8s.cjs',
-    write: false,
-    metafile: true,
     bundle: true,
     platform: 'node',
     target: 'node24',
@@ -32,18 +70,29 @@ export async function bundleProgram(
     minify: true,
     legalComments: 'none',
     logLevel: 'warning',
-    // import() becomes a lazy require() inside the one file: an executable has no module loader for import().
-    supported: { 'dynamic-import': false },
-    define: { __VERSION__: JSON.stringify(version), 'import.meta.url': '__importMetaUrl' },
-    banner: {
-      js: 'var __importMetaUrl=require("node:url").pathToFileURL(__filename).href;',
-    },
+    ...options,
+    write: false,
+    metafile: true,
   });
   const [output] = result.outputFiles;
   if (output === undefined) throw new Error('esbuild wrote no bundle');
   requireAscii(output.text);
-  const packages = new Set(Object.keys(result.metafile.inputs).flatMap(packageOf));
-  return { code: output.contents, packages: [...packages].sort() };
+  const inputs = Object.values(result.metafile.outputs).flatMap((one) =>
+    Object.entries(one.inputs),
+  );
+  const files = inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file);
+  return { code: output.contents, files };
+}
+
+/** What the program's `require` is made with, as one statement. */
+async function bundleLoader(root: string): Promise<string> {
+  const { code } = await bundleOne({
+    absWorkingDir: root,
+    entryPoints: ['scripts/build/detached-loader.ts'],
+    format: 'iife',
+    globalName: '__loader',
+  });
+  return Buffer.from(code).toString().trimEnd();
 }
 
 function packageOf(file: string): string[] {

@@ -27,6 +27,8 @@ const BLOB = 'mini-k8s.blob';
 export interface ExecutableOptions {
   /** The bundled program. */
   readonly code: Uint8Array;
+  /** What it loads by name. */
+  readonly chunks?: Readonly<Record<string, Uint8Array>>;
   /** Node's executable of the target architecture. */
   readonly runtime: string;
   /** Command line that runs Node's executable of the target; undefined: made by this Node, without a code cache. */
@@ -51,9 +53,15 @@ export function makeExecutable(options: ExecutableOptions): void {
 function generateBlob(options: ExecutableOptions): void {
   // Relative names, because the blob records them: two directories must give the same bytes.
   writeFileSync(path.join(options.scratch, 'mini-k8s.cjs'), options.code);
+  const assets: Record<string, string> = {};
+  for (const [name, code] of Object.entries(options.chunks ?? {})) {
+    assets[name] = `${name}.cjs`;
+    writeFileSync(path.join(options.scratch, `${name}.cjs`), code);
+  }
   const config = {
     main: 'mini-k8s.cjs',
     output: BLOB,
+    assets,
     disableExperimentalSEAWarning: true,
     useSnapshot: false,
     // Accepted only when made by the same Node for the same architecture with the same flags.

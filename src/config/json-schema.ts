@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { clusterConfigSchema } from './schema.ts';
 
 /** The name of the schema's file beside a configuration file. */

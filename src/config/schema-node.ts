@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseIpv4 } from '../base/ip.ts';
 import { parseProxyUrl } from '../base/proxy-settings.ts';
 import { dnsSubdomain } from './names.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseCidr, parseIpv4 } from '../base/ip.ts';
 import { dnsSubdomain, isNodeName } from './names.ts';
 import { credentialsFile, extraArgs, kubelet, pem, proxy, registries } from './schema-node.ts';
