@@ -11,7 +11,7 @@ import {
   pidsOf,
   runningComponents,
 } from '../support/e2e/faults.ts';
-import { startPods, testPod } from '../support/e2e/objects.ts';
+import { startLastingPod } from '../support/e2e/lasting-pod.ts';
 import { createProductNode } from '../support/e2e/product.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
 import type { TestNode } from '../support/node/types.ts';
@@ -29,10 +29,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     beforeAll(async () => {
       node = await createProductNode({ name: 'e2e-kill' });
       cluster = await startCluster(node);
-      await cluster.waitReady();
-      await cluster.importTestImage();
-      await startPods(cluster, 'kill', [testPod({ name: 'lasting', namespace: 'kill' })]);
-      containers = await containersOf(cluster);
+      containers = await startLastingPod(cluster, 'kill');
     });
     afterAll(async () => {
       await node?.destroy();

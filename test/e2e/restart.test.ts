@@ -11,7 +11,7 @@ import {
   shimCount,
   waitForNoComponents,
 } from '../support/e2e/faults.ts';
-import { startPods, testPod } from '../support/e2e/objects.ts';
+import { startLastingPod } from '../support/e2e/lasting-pod.ts';
 import { createProductNode, nodePaths } from '../support/e2e/product.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
 import type { TestNode } from '../support/node/types.ts';
@@ -31,10 +31,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     beforeAll(async () => {
       node = await createProductNode({ name: 'e2e-restart' });
       cluster = await startCluster(node);
-      await cluster.waitReady();
-      await cluster.importTestImage();
-      await startPods(cluster, 'restart', [testPod({ name: 'lasting', namespace: 'restart' })]);
-      containers = await containersOf(cluster);
+      containers = await startLastingPod(cluster, 'restart');
     });
     afterAll(async () => {
       await node?.destroy();

@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:http2';
 import { createConnection } from 'node:net';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { waitFor } from '../../../src/base/time.ts';
 import { componentBinary } from '../../support/components.ts';
 
@@ -11,6 +12,8 @@ export interface RunningContainerd {
   readonly socket: string;
   readonly root: string;
   readonly ctr: string;
+  /** Asks as kubelet does. Returns stdout. */
+  crictl(...args: readonly string[]): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -57,7 +60,21 @@ export async function startContainerd(
     await stop();
     throw error;
   }
-  return { socket, root, ctr: componentBinary('ctr'), stop };
+  const crictl = (...args: readonly string[]) => runCrictl(folder, socket, args);
+  return { socket, root, ctr: componentBinary('ctr'), crictl, stop };
+}
+
+async function runCrictl(folder: string, socket: string, args: readonly string[]): Promise<string> {
+  const config = path.join(folder, 'crictl.yaml');
+  // Without one crictl reads the machine's.
+  await writeFile(config, '');
+  const endpoint = `unix://${socket}`;
+  const { stdout } = await promisify(execFile)(componentBinary('crictl'), [
+    ...['--config', config, '--timeout', '40s'],
+    ...['--runtime-endpoint', endpoint, '--image-endpoint', endpoint],
+    ...args,
+  ]);
+  return stdout;
 }
 
 /** An image as the CRI plugin reports it to kubelet. */

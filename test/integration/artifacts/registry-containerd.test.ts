@@ -4,9 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { importBundle } from '../../../src/artifacts/bundle.ts';
 import { imageReference } from '../../../src/artifacts/catalog.ts';
-import { createLayoutWriter } from '../../../src/artifacts/oci-layout.ts';
 import { type ArtifactStore, findImage } from '../../../src/artifacts/store.ts';
 import type { Architecture } from '../../../src/artifacts/types.ts';
 import { errorMessage } from '../../../src/base/errors.ts';
@@ -15,8 +13,9 @@ import {
   registryFiles,
 } from '../../../src/components/containerd-registries.ts';
 import { componentBinary } from '../../support/components.ts';
-import { emptyStore, makeTar, neverAborted, temporaryFolder } from './bundle-fixture.ts';
+import { emptyStore, temporaryFolder } from './bundle-fixture.ts';
 import { type RunningContainerd, startContainerd } from './containerd-fixture.ts';
+import { addImage, takeBundle } from './one-image.ts';
 import {
   createRegistryAuthority,
   cutAfter,
@@ -40,8 +39,6 @@ beforeEach(async () => {
   folder = await temporaryFolder();
   authority = createRegistryAuthority();
   await writeFile(path.join(folder, 'ca.crt'), authority.ca);
-  // Without one crictl reads the machine's.
-  await writeFile(path.join(folder, 'crictl.yaml'), '');
   // As kubelet writes it: certificate and key in one file.
   const { cert, key } = authority.client;
   await writeFile(path.join(folder, 'client.pem'), `${cert}${key}`);
@@ -55,11 +52,11 @@ afterEach(async () => {
 
 test('the images of the bundle are pulled by kubelet’s way with no registry in reach', async () => {
   const bundle = path.resolve(path.dirname(componentBinary('ctr')), '../bundle');
-  await take(bundle, await indexSha256(bundle));
+  await takeBundle(store, bundle, await indexSha256(bundle));
   const registry = await start();
   await mirror([registry.address]);
   for (const name of ['pause', 'coredns', 'kube-router', 'metrics-server'] as const) {
-    await crictl('pull', imageReference(name));
+    await containerd.crictl('pull', imageReference(name));
     const image = await findImage(store, imageReference(name), arch);
     expect(await ctr('images', 'ls')).toMatch(
       new RegExp(`${imageReference(name)} .*${image?.entry.digest}`),
@@ -70,18 +67,18 @@ test('the images of the bundle are pulled by kubelet’s way with no registry in
 });
 
 test('certificate and key may be in files of their own, as on a controller', async () => {
-  await addImage(arch);
+  await addImage(store, folder, { reference, arch });
   const { cert, key } = authority.client;
   const pair = { certFile: path.join(folder, 'client.crt'), keyFile: path.join(folder, 'own.key') };
   await Promise.all([writeFile(pair.certFile, cert), writeFile(pair.keyFile, key)]);
   const registry = await start();
   await mirror([registry.address], pair);
-  await crictl('pull', reference);
+  await containerd.crictl('pull', reference);
   expect(await ctr('images', 'ls', '-q')).toContain(reference);
 });
 
 test('ctr pulls through the same file', async () => {
-  await addImage(arch);
+  await addImage(store, folder, { reference, arch });
   const registry = await start();
   await mirror([registry.address]);
   await ctr('images', 'pull', '--hosts-dir', path.join(folder, 'registries'), reference);
@@ -89,17 +86,17 @@ test('ctr pulls through the same file', async () => {
 });
 
 test('a gateway that is gone costs nothing but a try', async () => {
-  await addImage(arch);
+  await addImage(store, folder, { reference, arch });
   const gone = await start();
   await gone.close();
   const registry = await start();
   await mirror([gone.address, registry.address]);
-  await crictl('pull', reference);
+  await containerd.crictl('pull', reference);
   expect(await ctr('images', 'ls', '-q')).toContain(reference);
 });
 
 test('a layer that is cut is finished from where it ended', async () => {
-  await addImage(arch, randomBytes(3_000_000));
+  await addImage(store, folder, { reference, arch, content: randomBytes(3_000_000) });
   const layer = (await findImage(store, reference, arch))?.blobs.at(-1)?.digest ?? 'none';
   let cuts = 1;
   const registry = await start({
@@ -112,18 +109,18 @@ test('a layer that is cut is finished from where it ended', async () => {
     },
   });
   await mirror([registry.address]);
-  await crictl('pull', reference);
+  await containerd.crictl('pull', reference);
   expect(registry.requests).toContainEqual(
     expect.stringMatching(new RegExp(`/blobs/${layer}.* bytes=1000000-`)),
   );
 });
 
 test('of an image for two architectures containerd takes its own', async () => {
-  await addImage(arch);
-  await addImage(otherArch);
+  await addImage(store, folder, { reference, arch });
+  await addImage(store, folder, { reference, arch: otherArch });
   const registry = await start();
   await mirror([registry.address]);
-  await crictl('pull', reference);
+  await containerd.crictl('pull', reference);
   const mine = (await findImage(store, reference, arch))?.entry.digest;
   const other = (await findImage(store, reference, otherArch))?.entry.digest;
   expect(registry.requests.join('\n')).toContain(`/manifests/${mine}`);
@@ -131,22 +128,22 @@ test('of an image for two architectures containerd takes its own', async () => {
 });
 
 test('an image that the controller has for another architecture only is asked for at its registry', async () => {
-  await addImage(otherArch);
+  await addImage(store, folder, { reference, arch: otherArch });
   const registry = await start();
   await mirror([registry.address]);
-  const failure = await crictl('pull', reference).catch(errorMessage);
+  const failure = await containerd.crictl('pull', reference).catch(errorMessage);
   expect(failure).toMatch(/lookup registry\.example\.test|registry\.example\.test\/v2|not found/);
   expect(failure).not.toContain('no match for platform');
   expect(registry.requests.length).toBeGreaterThan(0);
 });
 
 test('without a certificate of the cluster there is nothing', async () => {
-  await addImage(arch);
+  await addImage(store, folder, { reference, arch });
   const { cert, key } = createRegistryAuthority().client;
   await writeFile(path.join(folder, 'client.pem'), `${cert}${key}`);
   const registry = await start();
   await mirror([registry.address]);
-  await expect(crictl('pull', reference)).rejects.toThrow(
+  await expect(containerd.crictl('pull', reference)).rejects.toThrow(
     /127\.0\.0\.1:\d+\/v2\/deep\/one\/manifests\/v1\S*: 401 Unauthorized/,
   );
   expect(registry.requests.every((line) => line.startsWith('HEAD '))).toBe(true);
@@ -154,10 +151,10 @@ test('without a certificate of the cluster there is nothing', async () => {
 });
 
 test('the gateway’s certificate must bear the host that is dialled: containerd knows no other name', async () => {
-  await addImage(arch);
+  await addImage(store, folder, { reference, arch });
   const registry = await start();
   await mirror([`localhost:${registry.port}`]);
-  await expect(crictl('pull', reference)).rejects.toThrow(
+  await expect(containerd.crictl('pull', reference)).rejects.toThrow(
     'certificate is valid for gateway.mini-k8s.internal, not localhost',
   );
   expect(registry.requests).toEqual([]);
@@ -179,20 +176,6 @@ async function mirror(
   await writeFile(path.join(directory, 'hosts.toml'), file?.content ?? '');
 }
 
-async function addImage(forArch: Architecture, content: Uint8Array = randomBytes(1000)) {
-  const directory = path.join(folder, randomBytes(4).toString('hex'));
-  const writer = await createLayoutWriter(directory);
-  const layer = await writer.addBlob(makeTar([{ path: 'hello', content }]));
-  const config = { Cmd: ['/hello'] };
-  await writer.addImage({ reference, arch: forArch, layers: [{ blob: layer }], config });
-  await take(directory, (await writer.finish()).indexSha256);
-}
-
-async function take(directory: string, trustBundle: string): Promise<void> {
-  const quiet = { onEvent: () => {}, signal: neverAborted };
-  await importBundle({ path: directory, store, trustBundle, linkBlobs: true, ...quiet });
-}
-
 async function indexSha256(bundle: string): Promise<string> {
   const { stdout } = await run('sha256sum', [path.join(bundle, 'index.json')]);
   return stdout.slice(0, 64);
@@ -200,15 +183,5 @@ async function indexSha256(bundle: string): Promise<string> {
 
 async function ctr(...args: readonly string[]): Promise<string> {
   const { stdout } = await run(containerd.ctr, ['-a', containerd.socket, '-n', 'k8s.io', ...args]);
-  return stdout;
-}
-
-async function crictl(...args: readonly string[]): Promise<string> {
-  const endpoint = `unix://${containerd.socket}`;
-  const endpoints = ['--runtime-endpoint', endpoint, '--image-endpoint', endpoint];
-  const { stdout } = await run(componentBinary('crictl'), [
-    ...['--config', path.join(folder, 'crictl.yaml'), ...endpoints, '--timeout', '40s'],
-    ...args,
-  ]);
   return stdout;
 }

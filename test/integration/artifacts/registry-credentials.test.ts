@@ -1,20 +1,15 @@
-import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { importBundle } from '../../../src/artifacts/bundle.ts';
-import { createLayoutWriter } from '../../../src/artifacts/oci-layout.ts';
 import type { ArtifactStore } from '../../../src/artifacts/store.ts';
 import type { Architecture } from '../../../src/artifacts/types.ts';
 import { fillSecrets } from '../../../src/base/files.ts';
 import { registriesDir, registryFiles } from '../../../src/components/containerd-registries.ts';
 import type { RegistrySpec } from '../../../src/config/types.ts';
-import { componentBinary } from '../../support/components.ts';
-import { emptyStore, makeTar, neverAborted, temporaryFolder } from './bundle-fixture.ts';
+import { emptyStore, temporaryFolder } from './bundle-fixture.ts';
 import { type RunningContainerd, startContainerd } from './containerd-fixture.ts';
+import { addImage } from './one-image.ts';
 import {
   createRegistryAuthority,
   type RegistryAuthority,
@@ -22,7 +17,6 @@ import {
   startRegistry,
 } from './registry-fixture.ts';
 
-const run = promisify(execFile);
 const arch: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const host = 'registry.example.test';
 const reference = `${host}/deep/one:v1`;
@@ -37,27 +31,8 @@ let containerd: RunningContainerd;
 beforeEach(async () => {
   folder = await temporaryFolder();
   authority = createRegistryAuthority();
-  // Without one crictl reads the machine's.
-  await writeFile(path.join(folder, 'crictl.yaml'), '');
   store = await emptyStore(folder);
-  const directory = path.join(folder, 'layout');
-  const writer = await createLayoutWriter(directory);
-  const layer = await writer.addBlob(makeTar([{ path: 'hello', content: randomBytes(1000) }]));
-  await writer.addImage({
-    reference,
-    arch,
-    layers: [{ blob: layer }],
-    config: { Cmd: ['/hello'] },
-  });
-  const { indexSha256 } = await writer.finish();
-  const quiet = { onEvent: () => {}, signal: neverAborted };
-  await importBundle({
-    path: directory,
-    store,
-    trustBundle: indexSha256,
-    linkBlobs: true,
-    ...quiet,
-  });
+  await addImage(store, folder, { reference, arch });
   containerd = await startContainerd(folder);
 });
 
@@ -151,10 +126,5 @@ async function configure(
 }
 
 async function pull(): Promise<void> {
-  const endpoint = `unix://${containerd.socket}`;
-  await run(componentBinary('crictl'), [
-    ...['--config', path.join(folder, 'crictl.yaml'), '--timeout', '40s'],
-    ...['--runtime-endpoint', endpoint, '--image-endpoint', endpoint],
-    ...['pull', reference],
-  ]);
+  await containerd.crictl('pull', reference);
 }
