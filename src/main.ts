@@ -1,5 +1,8 @@
 import { run } from './cli/run.ts';
 
+// Small buffers share blocks, and one that lives holds its whole block: a TLS session of 200 bytes, 64 KiB of Node's own.
+Buffer.poolSize = 8 * 1024;
+
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     // The reader or the terminal is gone. A controller must live on, or at least stop its components in order.
