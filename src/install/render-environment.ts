@@ -19,3 +19,13 @@ export function renderEnvironment(environment: Readonly<Record<string, string>>)
     .map(([name, value]) => `${name}='${value.replaceAll(/['\n]/g, '')}'\n`)
     .join('');
 }
+
+/** What such a file says. Pure. */
+export function parseEnvironment(text: string): Record<string, string> {
+  return Object.fromEntries(
+    text.split('\n').flatMap((line) => {
+      const [, name, value] = /^(\w+)='(.*)'$/.exec(line) ?? [];
+      return name === undefined || value === undefined ? [] : [[name, value]];
+    }),
+  );
+}

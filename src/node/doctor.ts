@@ -1,22 +1,28 @@
 import { readLearnedServers } from '../api-endpoint/learned-servers.ts';
-import { errorCode, errorMessage, UserError } from '../base/errors.ts';
+import { errorCode, errorMessage, throwCollected, UserError } from '../base/errors.ts';
 import { readTextIfExists } from '../base/files.ts';
 import { type HostPort, parseHostPort, renderHostPort } from '../base/host-port.ts';
-import { proxySettingsFrom } from '../base/proxy-settings.ts';
+import { type ProxySettings, proxySettingsFrom } from '../base/proxy-settings.ts';
 import { systemClock } from '../base/time.ts';
 import { type GatewayRecord, gatewayRecordFile } from '../components/gateway.ts';
 import { kubeconfigPath, pkiFiles } from '../components/layout.ts';
+import { isAtOrBelow } from '../config/layers.ts';
 import { type Paths, pathsFor } from '../config/paths.ts';
+import { proxyVariables } from '../config/proxy-variables.ts';
+import { environmentFile as installedEnvironmentFile } from '../install/paths.ts';
+import { parseEnvironment } from '../install/render-environment.ts';
+import { type ConfigSourceOptions, inspectSources } from './config-sources.ts';
 import { probeEndpoint } from './doctor-probe.ts';
 import type { DoctorEndpoint, DoctorReport } from './doctor-types.ts';
 import { judgeEndpoint } from './doctor-verdicts.ts';
 import { joinDocumentFile, readMembership } from './membership.ts';
 
-export interface DoctorOptions {
+export interface DoctorOptions extends ConfigSourceOptions {
   readonly dataDir?: string;
   /** `host` or `host:port` instead of what this machine knows. */
   readonly server?: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Of the service; the installed one's when left out. */
+  readonly environmentFile?: string;
   readonly timeoutMs?: number;
 }
 
@@ -33,13 +39,13 @@ function learnedServersFile(paths: Paths): string {
 /**
  * Looks at every way from this machine to its controllers, all at the same time: who answers, whether it is of this
  * cluster, what time it is there, how big packets may be. Changes nothing and needs no running mini-k8s.
- * @throws UserError when there is nothing to look at, or for an address or proxy that is none.
+ * @throws UserError or UserErrors when there is nothing to look at, or for an address or proxy that is none.
  */
 export async function checkConnectivity(
   options: DoctorOptions,
   signal: AbortSignal,
 ): Promise<DoctorReport> {
-  const proxy = proxySettingsFrom(options.env);
+  const proxy = await readProxy(options);
   const paths = pathsFor(options);
   const targets = await findTargets(paths, options.server);
   const probes = await Promise.all(
@@ -60,6 +66,29 @@ export async function checkConnectivity(
   const checks = probes.flatMap((probe) => judgeEndpoint(probe, context));
   const isHealthy = checks.every(({ state }) => state !== 'fail');
   return { source: targets.source, isHealthy, checks };
+}
+
+/** The proxy that a node takes here. What else is wrong with the configuration is not in the way to a controller. */
+async function readProxy(options: DoctorOptions): Promise<ProxySettings | undefined> {
+  const env = { ...options.env, ...(await readServiceEnvironment(options)) };
+  const { config, errors, wrongPaths } = await inspectSources({ ...options, env });
+  const field = 'spec.proxy';
+  const isWrong = wrongPaths.some((path) => isAtOrBelow(path, field) || isAtOrBelow(field, path));
+  if (isWrong) throwCollected(errors);
+  return proxySettingsFrom(proxyVariables(config.spec.proxy));
+}
+
+/** An installed node has what was set when it was installed, and this shell may know nothing of it. */
+async function readServiceEnvironment({
+  environmentFile = installedEnvironmentFile,
+}: DoctorOptions): Promise<Record<string, string>> {
+  try {
+    return parseEnvironment((await readTextIfExists(environmentFile)) ?? '');
+  } catch (error) {
+    // It may hold a password: it is root's.
+    if (errorCode(error) === 'EACCES') return {};
+    throw error;
+  }
 }
 
 interface Targets {

@@ -107,10 +107,14 @@ async function examineConnectivity(invocation: Invocation, signal: AbortSignal):
     import('../../node/doctor.ts'),
     import('../render-doctor.ts'),
   ]);
-  const { env, stdout } = invocation.context;
+  const { stdout } = invocation.context;
   const server = textOption(invocation, 'server');
   const report = await checkConnectivity(
-    { ...dataDirOption(invocation), ...(server === undefined ? {} : { server }), env },
+    {
+      ...dataDirOption(invocation),
+      ...configSource(invocation),
+      ...(server === undefined ? {} : { server }),
+    },
     signal,
   );
   if (format === 'text') stdout.write(renderDoctor(report, stdout));

@@ -7,6 +7,7 @@ import path from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { run } from '../../../src/cli/run.ts';
+import { renderEnvironment } from '../../../src/install/render-environment.ts';
 import { checkConnectivity, type DoctorOptions } from '../../../src/node/doctor.ts';
 import type { DoctorReport } from '../../../src/node/doctor-types.ts';
 import { fakeContext } from '../../support/fake-stream.ts';
@@ -294,6 +295,40 @@ test('the way through a proxy, which is named, and its refusal', async () => {
   const bad = await examine({ env: { HTTPS_PROXY: `http://user:wrong@${url}` } });
   expect(find(bad, 'tcp')).toMatchObject({ state: 'fail', why: expect.stringContaining('407') });
   expect(JSON.stringify([good, bad])).not.toMatch(/hunter2|wrong/);
+});
+
+test('the way through the proxy of the configuration, whatever else is wrong with that', async () => {
+  const [gateway, api] = [await serve({ kind: 'gateway' }), await serve({ kind: 'api' })];
+  await joined(['controller.example.test:9443'], ['controller.example.test:6443']);
+  const proxy = await startHttpProxy({
+    routes: {
+      'controller.example.test:9443': gateway.port,
+      'controller.example.test:6443': api.port,
+    },
+  });
+  cleanups.push(() => proxy.close());
+  const configFile = path.join(dataDir, 'config.yaml');
+  const configure = (spec: object) => writeFile(configFile, JSON.stringify({ spec }));
+  const https = `http://127.0.0.1:${proxy.port}`;
+  await configure({ proxy: { https }, nonsense: 1 });
+  // The file lies over the environment, where a node would find nothing.
+  const env = { HTTPS_PROXY: `http://127.0.0.1:${await unusedPort()}` };
+  const report = await examine({ configFile, env });
+  expect(report.isHealthy).toBe(true);
+  expect(find(report, 'tcp')?.what).toMatch(new RegExp(`through proxy 127.0.0.1:${proxy.port}$`));
+
+  await configure({ proxy: { https, noProxy: ['controller.example.test'] } });
+  expect(find(await examine({ configFile, env }), 'tcp')).toMatchObject({ state: 'fail' });
+  expect(proxy.targets).toContain('controller.example.test:9443');
+
+  // An installed node has its environment from a file, which no shell knows of.
+  await configure({});
+  const environmentFile = path.join(dataDir, 'environment');
+  await writeFile(environmentFile, renderEnvironment({ HTTPS_PROXY: https }));
+  expect((await examine({ configFile, env, environmentFile })).isHealthy).toBe(true);
+
+  await configure({ proxy: { https: 'ftp://x' } });
+  await expect(examine({ configFile, env })).rejects.toThrow('spec.proxy.https');
 });
 
 test('servers that only the API names are no fault', async () => {

@@ -2,7 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { describeChange, describePlan } from '../../../src/install/compare-plan.ts';
 import { diffLines } from '../../../src/install/diff-lines.ts';
 import { planInstall } from '../../../src/install/plan-install.ts';
-import { proxyEnvironment, renderEnvironment } from '../../../src/install/render-environment.ts';
+import {
+  parseEnvironment,
+  proxyEnvironment,
+  renderEnvironment,
+} from '../../../src/install/render-environment.ts';
 import { renderOpenrcScript } from '../../../src/install/render-openrc-script.ts';
 import { renderSystemdUnit } from '../../../src/install/render-systemd-unit.ts';
 import type { InstallRequest } from '../../../src/install/types.ts';
@@ -77,6 +81,12 @@ describe('planInstall', () => {
     expect(renderEnvironment({ HTTPS_PROXY: "x'\nLD_PRELOAD='y" })).toBe(
       "HTTPS_PROXY='xLD_PRELOAD=y'\n",
     );
+  });
+
+  it('is read back as it was written', () => {
+    const environment = { HTTPS_PROXY: 'http://me:a=b%27 c@proxy:3128', NO_PROXY: '10.0.0.0/8' };
+    expect(parseEnvironment(renderEnvironment(environment))).toEqual(environment);
+    expect(parseEnvironment('# nothing\n')).toEqual({});
   });
 });
 
