@@ -48,6 +48,9 @@ export async function listImages(scope: ArtifactScope): Promise<readonly ImageSt
   return inspectImages(await findStore(paths.storeDir), artifacts);
 }
 
+/** Somebody waits for the images, and a node that starts later may have no network. */
+const registryRounds = 3;
+
 export interface FetchOptions extends ArtifactScope, GivenBundle {
   readonly clock: Clock;
   readonly onEvent: (event: NodeEvent) => void;
@@ -64,7 +67,8 @@ export async function fetchArtifacts(options: FetchOptions, signal: AbortSignal)
     const { onEvent } = options;
     const { artifacts: spec, proxy } = config.spec;
     const parts = { ...options, bundle, store, ridersFor: arch };
-    const sources = artifactSources({ ...parts, spec, proxy, controllers: [] });
+    const registries = { rounds: registryRounds };
+    const sources = artifactSources({ ...parts, spec, proxy, registries, controllers: [] });
     await reportStep('components', onEvent, async () => {
       await ensureArtifacts(artifacts, { store, sources, onEvent, signal, isStoreOnly: true });
       await takeRiders(parts, signal);

@@ -11,11 +11,11 @@ import {
 import type { ArtifactStore } from '../artifacts/store.ts';
 import type { ArtifactSource } from '../artifacts/types.ts';
 import { errorMessage, UserError } from '../base/errors.ts';
-import { proxySettingsFrom } from '../base/proxy-settings.ts';
+import { type ProxySettings, proxySettingsFrom } from '../base/proxy-settings.ts';
 import type { Clock } from '../base/time.ts';
 import { proxyVariables } from '../config/proxy-variables.ts';
 import type { ArtifactsSpec, ProxySpec } from '../config/types.ts';
-import { dialOutside } from './dial-outside.ts';
+import { type DialOutside, dialBriefly, dialOutside } from './dial-outside.ts';
 import type { NodeEvent } from './events.ts';
 
 /** How registries are spoken with. */
@@ -24,7 +24,7 @@ export interface RegistryAccess {
   readonly credentialsOf?: (registry: string) => string | undefined;
   /** Hosts, with their port, that speak no TLS. */
   readonly plainHttp?: readonly string[];
-  /** How often a registry may fail in turn, for one that waits for a result. */
+  /** How often a registry may fail in turn, for one that waits for a result. A node does not wait. */
   readonly rounds?: number;
 }
 
@@ -58,7 +58,7 @@ export function registryMirrorSource(
     credentials,
   };
   return createRegistrySource({
-    ...commonOptions(parts, nodeRounds),
+    ...commonOptions(parts, { dial: dialOutside, rounds: nodeRounds }),
     description: `mirror ${mirror}`,
     endpointOf: () => endpoint,
     components: {
@@ -74,9 +74,13 @@ export function upstreamRegistriesSource(
   access: RegistryAccess,
   parts: RegistryParts,
 ): ArtifactSource {
-  const { credentialsOf, plainHttp = [], rounds = nodeRounds } = access;
+  const { credentialsOf, plainHttp = [], rounds } = access;
+  const patience =
+    rounds === undefined
+      ? { dial: dialBriefly, rounds: nodeRounds }
+      : { dial: dialOutside, rounds };
   return createRegistrySource({
-    ...commonOptions(parts, rounds),
+    ...commonOptions(parts, patience),
     description: 'registries',
     endpointOf: (registry) => ({
       base: `${plainHttp.includes(registry) ? 'http' : 'https'}://${hostOf(registry)}`,
@@ -88,9 +92,14 @@ export function upstreamRegistriesSource(
   });
 }
 
+interface Patience {
+  readonly dial: (proxy: ProxySettings | undefined) => DialOutside;
+  readonly rounds: number;
+}
+
 function commonOptions(
   parts: RegistryParts,
-  rounds: number,
+  { dial, rounds }: Patience,
 ): Omit<RegistrySourceOptions, 'description' | 'endpointOf' | 'words'> {
   const { ca, store, clock, onEvent } = parts;
   const proxy = proxySettingsFrom(proxyVariables(parts.proxy));
@@ -98,7 +107,7 @@ function commonOptions(
     ...{ store, clock, onEvent },
     pinOf: pinnedImageDigest,
     authorities: ca === '' ? undefined : ca,
-    dial: dialOutside(proxy),
+    dial: dial(proxy),
     random: Math.random,
     timing: { stallMs: 30_000, firstPauseMs: 1000, rounds },
   };
