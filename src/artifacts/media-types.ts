@@ -37,6 +37,8 @@ export const annotations = {
   archive: 'mini-k8s.io/archive',
   /** On a component's index entry: `source` or `upstream`. */
   builtFrom: 'mini-k8s.io/built-from',
+  /** On an entry of a store's index that came along with a bundle: the newest one has it no more. */
+  leftBehind: 'mini-k8s.io/left-behind',
 } as const;
 
 /** Who compiled a component: `upstream` = the project's own release, `source` = scripts/build-components. */

@@ -5,6 +5,7 @@ import { componentVersion, isComponentName, pinnedImageTag } from './catalog.ts'
 import { parseImageReference } from './image-reference.ts';
 import { describeContent, type EntryContent, entryContent } from './oci-documents.ts';
 import { writeIndex } from './oci-layout.ts';
+import { isLeftBehind } from './riders.ts';
 import { type ArtifactStore, pruneStore, readStoreIndex } from './store.ts';
 
 export interface PrunedStore {
@@ -14,13 +15,13 @@ export interface PrunedStore {
 }
 
 /**
- * Removes components and images of other versions than this release uses, contents that nothing names, and what
- * unfinished downloads left. Images that are none of ours stay.
+ * Removes components and images of other versions than this release uses, what rode in an earlier bundle and in the last
+ * one no more, contents that nothing names, and what unfinished downloads left. Other images that are none of ours stay.
  */
 export async function pruneOld(store: ArtifactStore): Promise<PrunedStore> {
   const before = await sizeOfStore(store);
   const { manifests } = await readStoreIndex(store);
-  const old = manifests.filter((entry) => isOld(entryContent(entry)));
+  const old = manifests.filter((entry) => isLeftBehind(entry) || isOld(entryContent(entry)));
   if (old.length > 0) {
     await writeIndex(
       store.directory,

@@ -1,10 +1,12 @@
 import { hasBlob } from './blobs.ts';
 import { pinnedImageTag } from './catalog.ts';
 import { parseImageReference } from './image-reference.ts';
+import { annotations } from './media-types.ts';
 import { blobsOfEntry } from './needed-blobs.ts';
 import { entryContent } from './oci-documents.ts';
+import { entryKey } from './oci-layout.ts';
 import { type ArtifactStore, readManifest, readStoreIndex } from './store.ts';
-import type { Architecture, Descriptor, ImageArtifact } from './types.ts';
+import type { Architecture, Descriptor, ImageArtifact, OciIndex } from './types.ts';
 
 /**
  * Whether an index entry rides along for nodes of an architecture: an image that no release of mini-k8s has, or
@@ -20,6 +22,45 @@ export function isRider(entry: Descriptor, arch: Architecture | undefined): bool
     default:
       return false;
   }
+}
+
+/** What a bundle would change of what rides along. */
+export interface RiderChanges {
+  readonly arriving: readonly Descriptor[];
+  /** In the store with an earlier bundle, and not in this one. */
+  readonly leaving: readonly Descriptor[];
+}
+
+/** Compares a bundle with what the store has for nodes of an architecture, and with what it was told before. */
+export async function findRiderChanges(
+  store: ArtifactStore,
+  given: OciIndex,
+  arch: Architecture,
+): Promise<RiderChanges> {
+  const arriving: Descriptor[] = [];
+  for (const entry of given.manifests) {
+    if (isRider(entry, arch) && !(await hasEntry(store, entry))) arriving.push(entry);
+  }
+  const left = findLeftBehind(await readStoreIndex(store), given) ?? [];
+  return { arriving, leaving: left.filter((entry) => !isLeftBehind(entry)) };
+}
+
+/**
+ * What came along with earlier bundles, and does not with this one. Pure.
+ * @returns undefined for a bundle in which nothing rides, which says nothing about that: it may be a release of mini-k8s.
+ */
+export function findLeftBehind(
+  stored: OciIndex,
+  given: OciIndex,
+): readonly Descriptor[] | undefined {
+  const riding = new Set(given.manifests.filter(ridesAnywhere).map(entryKey));
+  if (riding.size === 0) return undefined;
+  return stored.manifests.filter((entry) => ridesAnywhere(entry) && !riding.has(entryKey(entry)));
+}
+
+/** Whether the last bundle in which something rode had this entry no more. */
+export function isLeftBehind(entry: Descriptor): boolean {
+  return entry.annotations?.[annotations.leftBehind] !== undefined;
 }
 
 /** The images that came into the store beside those of mini-k8s. */
@@ -45,6 +86,12 @@ export async function hasEntry(store: ArtifactStore, entry: Descriptor): Promise
     if (!(await hasBlob(store.directory, blob))) return false;
   }
   return true;
+}
+
+/** For nodes of whatever architecture. */
+function ridesAnywhere(entry: Descriptor): boolean {
+  const { architecture } = entry.platform ?? {};
+  return isRider(entry, architecture === 'arm64' ? 'arm64' : 'amd64');
 }
 
 function isOurs(reference: string): boolean {

@@ -1,5 +1,6 @@
 import { fallbackEtcdId } from '../components/etcd.ts';
 import { pathsFor } from '../config/paths.ts';
+import { findBundleNews } from './bundle-news.ts';
 import { checkBundle } from './given-bundle.ts';
 import { machineArch } from './host-facts.ts';
 import { type InstallableNode, type InstallOptions, installNode } from './install.ts';
@@ -31,6 +32,7 @@ function installableController(options: ControllerInstallOptions): InstallableNo
     ],
     // The number that owns etcd's data where there is no such user: a cluster from before keeps its data.
     user: { name: 'etcd', id: fallbackEtcdId },
+    findNews: (signal) => findBundleNews(options, paths, signal),
     check: async (signal) => {
       await checkBundle(options, signal, { arch: machineArch() });
       await requireNoMembership(paths);

@@ -1,5 +1,6 @@
 import { pathsFor } from '../config/paths.ts';
 import { parseJoinToken } from '../join/token.ts';
+import { findBundleNews } from './bundle-news.ts';
 import { tokenNeeded } from './ensure-membership.ts';
 import { checkBundle } from './given-bundle.ts';
 import { machineArch } from './host-facts.ts';
@@ -33,6 +34,7 @@ function installableWorker(options: WorkerInstallOptions): InstallableNode {
       ...(taints === undefined ? [] : ['--taints', taints]),
       ...(options.isDebug ? ['--debug'] : []),
     ],
+    findNews: (signal) => findBundleNews(options, paths, signal),
     check: async (signal) => {
       await checkBundle(options, signal, { arch: machineArch() });
       await requireNoControlPlane(paths);

@@ -26,6 +26,8 @@ export interface InstallableNode {
   readonly args: readonly string[];
   /** Who owns data of it; made where the machine has none of that name and number. */
   readonly user?: SystemUser;
+  /** What the given bundle has that an installed node has not, or the other way round: a line each. Changes nothing. */
+  findNews(signal: AbortSignal): Promise<readonly string[]>;
   /** Finds whatever is wrong with what was asked for, and changes nothing. */
   check(signal: AbortSignal): Promise<void>;
   /** Brings what the node needs to start by itself. The machine must be free: nothing of ours runs. */
@@ -64,13 +66,15 @@ export async function installNode(
   const isRunning = record !== undefined && (await control.isRunning());
   if (!isRunning) await requireFree(node);
   const changes = await comparePlan(plan, options.executable);
-  const isComplete = record !== undefined && changes.length === 0 && (await control.isEnabled());
+  const news = record === undefined ? [] : await node.findNews(signal);
+  const isSame = record !== undefined && changes.length === 0 && news.length === 0;
+  const isComplete = isSame && (await control.isEnabled());
   if (isComplete && (isRunning || !options.wantsStart)) {
     say(`Nothing to change: the ${node.command} is installed${isRunning ? ' and running' : ''}.`);
     return;
   }
   await node.check(signal);
-  for (const line of changes.flatMap(describeChange)) say(line);
+  for (const line of [...changes.flatMap(describeChange), ...news]) say(line);
   const work = { node, plan, changes, control, options, record };
   await (isRunning ? changeRunning(work, signal) : installStopped(work, signal));
   if (!options.wantsStart) {

@@ -5,7 +5,6 @@ import { pagesAt, runPage } from '../support/e2e/docs.ts';
 import { runningComponents } from '../support/e2e/faults.ts';
 import { compareSnapshots, type MachineSnapshot } from '../support/e2e/faults-snapshot.ts';
 import {
-  importTestImage,
   prepareForSnapshots,
   slowContainer,
   slowFile,
@@ -21,6 +20,7 @@ import {
   powerOff,
 } from '../support/e2e/machine.ts';
 import { startPods } from '../support/e2e/objects.ts';
+import { testImage } from '../support/e2e/product.ts';
 import { createSite } from '../support/node/create-site.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
 import type { NodeOptions, Site } from '../support/node/types.ts';
@@ -28,6 +28,8 @@ import type { NodeOptions, Site } from '../support/node/types.ts';
 const unitFile = '/etc/systemd/system/mini-k8s.service';
 const installTimeoutMs = 200_000;
 const mebibyte = 1024 * 1024;
+/** A bundle in which nothing is but the image of the tests' pods. */
+const testBundle = `${downloads.testImages}/busybox.tar`;
 
 // One story in order: what goes wrong, an installation, its changes, a reboot, its end; then a cluster of two machines.
 describe.skipIf(nodeSkipReason() !== undefined)(
@@ -161,6 +163,28 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       expect(await runningComponents(machine.node)).toEqual(before);
     });
 
+    test('a new bundle on a running node brings what rides in it', async () => {
+      const inspect = ['bundle', 'inspect', testBundle, '-o', 'json'];
+      const said = await machine.node.run([downloads.executable, ...inspect]);
+      const { indexSha256 } = JSON.parse(said) as { readonly indexSha256: string };
+      const args = ['--bundle', testBundle, '--trust-bundle', indexSha256];
+      const again = () =>
+        machine.download(['controller', 'install', ...args], { timeoutMs: installTimeoutMs });
+      const { exitCode, stdout, stderr } = await again();
+      expect(exitCode, `${stdout}${stderr}`).toBe(0);
+      expect(stdout).toMatch(
+        new RegExp(`^\\+ image ${testImage} \\(\\w+\\) from the bundle$`, 'm'),
+      );
+      expect(stdout).toContain('✓ the cluster is ready');
+      expect((await again()).stdout).toBe(
+        'Nothing to change: the controller is installed and running.\n',
+      );
+      // The next test's pod has it from there.
+      const images = ['ctr', 'images', 'list', '--quiet'];
+      const isThere = async () => (await machine.run(images)).includes(`${testImage}\n`);
+      await waitFor(isThere, { subject: 'the image in containerd', timeoutMs: 60_000 });
+    });
+
     test('another role is refused while this one is installed', async () => {
       const { exitCode, stderr } = await machine.download(['worker', 'install']);
       expect(exitCode).toBe(1);
@@ -169,7 +193,6 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     });
 
     test('a newer build with other flags replaces the installed one, and pods run on', async () => {
-      await importTestImage(machine);
       await startPods(machine, 'shop', [slowToEnd()]);
       const pod = await machine.kubectl(slowContainer);
       const shims = (await runningComponents(machine.node))['containerd-shim-runc-v2'];
