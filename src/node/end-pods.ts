@@ -15,6 +15,9 @@ const run = promisify(execFile);
 const maxGraceMs = 60_000;
 const pollMs = 200;
 
+/** As kubelet has it: a container whose hook took all its time still gets so long for its signal; milliseconds. */
+const leastAfterHookMs = 2_000;
+
 export interface EndPodsOptions {
   readonly paths: Paths;
   readonly logger: Logger;
@@ -83,44 +86,74 @@ async function wantsPodsEnded({ paths, env, logger }: EndPodsOptions): Promise<b
 }
 
 /** The user's pods first, then those of the system that they may need on their way down, such as DNS. */
-async function stopContainers({ paths, logger }: EndPodsOptions): Promise<void> {
-  const ctr = containerdClient(paths);
+async function stopContainers(options: EndPodsOptions): Promise<void> {
+  const ctr = containerdClient(options.paths);
   try {
-    for (const wave of stopWaves(await readContainers(ctr))) await stopWave(wave, ctr);
+    for (const wave of stopWaves(await readContainers((...args) => ctr(args)))) {
+      await stopWave(wave, ctr, options);
+    }
   } catch (error) {
-    logger.warn('Containers could not be stopped gently', { reason: errorMessage(error) });
+    options.logger.warn('Containers could not be stopped gently', { reason: errorMessage(error) });
   }
 }
 
-type Ctr = (...args: readonly string[]) => Promise<string>;
+type Ctr = (args: readonly string[], timeoutMs?: number) => Promise<string>;
 
+/** Its errors have no more than the exit code: a command of a pod may be in what is called, and a secret in that. */
 function containerdClient(paths: Paths): Ctr {
   const common = ['--address', paths.containerdSocket, '--namespace', 'k8s.io'];
-  return async (...args) => {
-    const { stdout } = await run(`${paths.binDir}/ctr`, [...common, ...args], {
-      timeout: 10_000,
-      maxBuffer: 16 * 1024 * 1024,
+  return async (args, timeoutMs = 10_000) => {
+    const options = { timeout: timeoutMs, maxBuffer: 16 * 1024 * 1024 };
+    const result = run(`${paths.binDir}/ctr`, [...common, ...args], options);
+    const { stdout } = await result.catch((error: { code?: unknown; killed?: boolean }) => {
+      const why = error.killed === true ? 'took too long' : `ended with ${String(error.code)}`;
+      throw new Error(`ctr ${args[0]} ${args[1]} ${why}`);
     });
     return stdout;
   };
 }
 
-/** Each gets its signal at once, and is waited for as long as its pod's grace period says. */
-async function stopWave(wave: readonly PodContainer[], ctr: Ctr): Promise<void> {
+/** Each gets its signal at once, or after its hook, and is waited for as long as its pod's grace period says. */
+async function stopWave(
+  wave: readonly PodContainer[],
+  ctr: Ctr,
+  options: EndPodsOptions,
+): Promise<void> {
   const deadlines = new Map<string, number>();
-  for (const { id, stopSignal, graceMs } of wave) {
-    // It may have ended meanwhile.
-    await ctr('tasks', 'kill', '--signal', stopSignal, id).catch(() => {});
-    deadlines.set(id, performance.now() + Math.min(graceMs, maxGraceMs));
-  }
+  await Promise.all(
+    wave.map(async (container) => {
+      const { id, stopSignal } = container;
+      const graceEndMs = performance.now() + Math.min(container.graceMs, maxGraceMs);
+      const hadHook = await runHook(container, graceEndMs, { ctr, ...options });
+      // It may have ended meanwhile.
+      await ctr(['tasks', 'kill', '--signal', stopSignal, id]).catch(() => {});
+      const lastMs = performance.now() + (hadHook ? leastAfterHookMs : 0);
+      deadlines.set(id, Math.max(graceEndMs, lastMs));
+    }),
+  );
   for (;;) {
-    const running = await ctr('tasks', 'list');
+    const running = await ctr(['tasks', 'list']);
     const waited = [...deadlines].filter(
       ([id, deadline]) => isRunning(running, id) && performance.now() < deadline,
     );
     if (waited.length === 0) return;
     await sleep(pollMs);
   }
+}
+
+/** Without any grace there is no time for a hook. @returns whether there was one. */
+async function runHook(
+  container: PodContainer,
+  graceEndMs: number,
+  { ctr, paths, logger }: EndPodsOptions & { readonly ctr: Ctr },
+): Promise<boolean> {
+  const { preStop } = container;
+  if (preStop === undefined || container.graceMs === 0) return false;
+  // Most pods have none, and the supervisor keeps what it has once loaded.
+  const { runPreStop } = await import('./pre-stop.ts');
+  const hook = { ctr, fifoDir: `${paths.runDir}/hooks`, logger };
+  await runPreStop({ ...container, preStop }, graceEndMs - performance.now(), hook);
+  return true;
 }
 
 /** Rows are `TASK PID STATUS`. */

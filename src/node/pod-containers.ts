@@ -2,10 +2,28 @@
 export interface PodContainer {
   readonly id: string;
   readonly namespace: string;
+  /** `shop/web-0 (main)`, for messages. */
+  readonly title: string;
   /** Name or number, as the image says; SIGTERM unless it says something. */
   readonly stopSignal: string;
   readonly graceMs: number;
+  /** Done before the signal, within the same time. */
+  readonly preStop?: PreStopHook;
 }
+
+/** What a container wants done before it is told to end. */
+export type PreStopHook =
+  | { readonly type: 'exec'; readonly command: readonly string[] }
+  | { readonly type: 'sleep'; readonly ms: number }
+  | {
+      readonly type: 'http';
+      /** Empty: the pod itself. */
+      readonly host: string;
+      readonly port: number;
+      readonly path: string;
+      readonly isSecure: boolean;
+      readonly headers: Readonly<Record<string, string>>;
+    };
 
 /** Kubernetes' own default. */
 const defaultGraceSeconds = 30;
@@ -26,13 +44,20 @@ export async function readContainers(
 /** What `ctr containers info` prints; undefined for a sandbox, and for one that went away while it was asked for. */
 export function parseContainer(info: string): PodContainer | undefined {
   if (info === '') return undefined;
-  const { ID: id, Labels: labels = {}, Extensions: extensions } = JSON.parse(info) as Info;
+  const parsed = JSON.parse(info) as Info;
+  const { ID: id, Labels: labels = {} } = parsed;
   if (labels['io.cri-containerd.kind'] !== 'container') return undefined;
+  const annotations = readAnnotations(parsed);
+  const preStop = readHook(annotations);
+  const namespace = labels['io.kubernetes.pod.namespace'] ?? '';
+  const [pod, container] = ['pod', 'container'].map((kind) => labels[`io.kubernetes.${kind}.name`]);
   return {
     id,
-    namespace: labels['io.kubernetes.pod.namespace'] ?? '',
+    namespace,
+    title: `${namespace}/${pod ?? id} (${container ?? ''})`,
     stopSignal: labels['io.containerd.image.config.stop-signal'] ?? 'SIGTERM',
-    graceMs: graceSeconds(extensions) * 1000,
+    graceMs: readGraceSeconds(annotations) * 1000,
+    ...(preStop === undefined ? {} : { preStop }),
   };
 }
 
@@ -51,17 +76,68 @@ interface Info {
   readonly Extensions?: Readonly<Record<string, { readonly value?: string } | undefined>>;
 }
 
-/** Kubelet leaves the pod's own as an annotation, in what the CRI plugin keeps of each container. */
-function graceSeconds(extensions: Info['Extensions']): number {
-  const metadata = JSON.stringify(extensions ?? {});
-  const decoded = Object.values(extensions ?? {}).map((entry) => decode(entry?.value));
-  for (const text of [metadata, ...decoded]) {
-    const match = /"io\.kubernetes\.pod\.terminationGracePeriod":\s*"(\d+)"/.exec(text);
-    if (match !== null) return Number(match[1]);
-  }
-  return defaultGraceSeconds;
+type Annotations = Readonly<Record<string, string | undefined>>;
+
+/** What kubelet says of a container, in what the CRI plugin keeps of it. */
+function readAnnotations({ Extensions: extensions = {} }: Info): Annotations {
+  const text = extensions['io.cri-containerd.container.metadata']?.value;
+  const metadata = parseJson(Buffer.from(text ?? '', 'base64').toString('utf8')) as {
+    readonly Metadata?: { readonly Config?: { readonly annotations?: Annotations } };
+  };
+  return metadata.Metadata?.Config?.annotations ?? {};
 }
 
-function decode(value: string | undefined): string {
-  return typeof value === 'string' ? Buffer.from(value, 'base64').toString('utf8') : '';
+function readGraceSeconds(annotations: Annotations): number {
+  const text = annotations['io.kubernetes.pod.terminationGracePeriod'] ?? '';
+  return /^\d+$/.test(text) ? Number(text) : defaultGraceSeconds;
+}
+
+/** A LifecycleHandler of Kubernetes' API. */
+interface Handler {
+  readonly exec?: { readonly command?: readonly string[] };
+  readonly httpGet?: {
+    readonly host?: string;
+    readonly port: number | string;
+    readonly path?: string;
+    readonly scheme?: string;
+    readonly httpHeaders?: readonly { readonly name: string; readonly value: string }[];
+  };
+  readonly sleep?: { readonly seconds: number };
+}
+
+function readHook(annotations: Annotations): PreStopHook | undefined {
+  const handler = parseJson(annotations['io.kubernetes.container.preStopHandler']) as Handler;
+  const { exec, httpGet, sleep } = handler;
+  if (exec?.command !== undefined) return { type: 'exec', command: exec.command };
+  if (sleep !== undefined) return { type: 'sleep', ms: sleep.seconds * 1000 };
+  if (httpGet === undefined) return undefined;
+  const { host = '', path = '/', scheme = 'HTTP', httpHeaders = [] } = httpGet;
+  return {
+    type: 'http',
+    host,
+    port: findPort(httpGet.port, annotations),
+    path,
+    isSecure: scheme === 'HTTPS',
+    headers: Object.fromEntries(httpHeaders.map(({ name, value }) => [name, value])),
+  };
+}
+
+/** It may be given by the name that the container gives it. */
+function findPort(port: number | string, annotations: Annotations): number {
+  const ports = parseJson(annotations['io.kubernetes.container.ports'] ?? '[]') as readonly {
+    readonly name?: string;
+    readonly containerPort: number;
+  }[];
+  const named = ports.find(({ name }) => name === port)?.containerPort;
+  return named ?? Number(port);
+}
+
+/** Empty for what is none. */
+function parseJson(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? '{}') ?? {};
+  } catch (error) {
+    if (error instanceof SyntaxError) return {};
+    throw error;
+  }
 }

@@ -93,7 +93,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       expect(await powerOff(machine)).toBeLessThan(60_000);
       await machine.node.destroy({ keepDirectory: true });
       machine = await bootMachine('OpenRC', { name: 'openrc', network });
-      expect(await machine.node.readFile(slowFile)).toBe('started\nended\n');
+      expect(await machine.node.readFile(slowFile)).toBe('started\nwarned\nended\n');
       await machine.waitReady();
     });
 

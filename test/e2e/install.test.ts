@@ -255,7 +255,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       expect(elapsedMs).toBeLessThan(60_000);
       await machine.node.destroy({ keepDirectory: true });
       machine = await bootMachine('systemd', { name: 'install', network });
-      expect(await machine.node.readFile(slowFile)).toBe('started\nended\n');
+      expect(await machine.node.readFile(slowFile)).toBe('started\nwarned\nended\n');
       await machine.waitReady();
       await machine.kubectl([
         '-n',
@@ -265,7 +265,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
         'pod/slow',
         '--timeout=60s',
       ]);
-      expect(await machine.node.readFile(slowFile)).toBe('started\nended\nstarted\n');
+      expect(await machine.node.readFile(slowFile)).toBe('started\nwarned\nended\nstarted\n');
     });
 
     test('a supervisor that hangs is started again, and pods run on', async () => {

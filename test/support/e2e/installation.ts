@@ -11,7 +11,7 @@ export const slowContainer = [
 /** What `slowToEnd` says on the machine's disk. */
 export const slowFile = '/var/lib/shop/said';
 
-/** A pod that says when it starts, and when it has ended in its own time. */
+/** A pod that says when it starts, when it is told that it will end, and when it has ended in its own time. */
 export function slowToEnd() {
   const script =
     'echo started >> /data/said; trap "sleep 3; echo ended >> /data/said; exit 0" TERM; while :; do sleep 1; done';
@@ -21,7 +21,13 @@ export function slowToEnd() {
     ...pod,
     spec: {
       terminationGracePeriodSeconds: 20,
-      containers: [{ ...container, volumeMounts: [{ name: 'data', mountPath: '/data' }] }],
+      containers: [
+        {
+          ...container,
+          volumeMounts: [{ name: 'data', mountPath: '/data' }],
+          lifecycle: { preStop: { exec: { command: ['sh', '-c', 'echo warned >> /data/said'] } } },
+        },
+      ],
       volumes: [{ name: 'data', hostPath: { path: '/var/lib/shop', type: 'DirectoryOrCreate' } }],
     },
   };
