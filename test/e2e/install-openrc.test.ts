@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../../src/base/time.ts';
+import { parseJoinToken } from '../../src/join/token.ts';
 import { runningComponents } from '../support/e2e/faults.ts';
 import { compareSnapshots, type MachineSnapshot } from '../support/e2e/faults-snapshot.ts';
 import {
@@ -30,6 +31,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     let site: Site;
     let network: NonNullable<NodeOptions['network']>;
     let machine: Machine;
+    let worker: Machine | undefined;
     let untouched: MachineSnapshot;
     const install = () =>
       machine.download(['controller', 'install', ...downloadedBundle()], { timeoutMs: 200_000 });
@@ -42,10 +44,11 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       untouched = await snapshotInstallation(machine);
     });
     afterAll(async () => {
+      await worker?.node.destroy();
       await machine?.node.destroy();
       await site?.destroy();
     });
-    explainMachines(() => [machine]);
+    explainMachines(() => [machine, worker]);
 
     test('installs a service, and everything is Ready', async () => {
       const { exitCode, stdout, stderr } = await install();
@@ -95,6 +98,34 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       machine = await bootMachine('OpenRC', { name: 'openrc', network });
       expect(await machine.node.readFile(slowFile)).toBe('started\nwarned\nended\n');
       await machine.waitReady();
+    });
+
+    test('a worker joins with a token that is nowhere afterwards, and leaves nothing when it goes', async () => {
+      worker = await bootMachine('OpenRC', { name: 'openrc-worker', network: { site } });
+      await prepareForSnapshots(worker);
+      const before = await snapshotInstallation(worker);
+      const token = (await machine.run(['token', 'create'])).trim();
+      await worker.node.writeFile('/root/token', token, 0o600);
+      const joining = ['worker', 'install', '--token-file', '/root/token'];
+      const { exitCode, stdout, stderr } = await worker.download(joining, { timeoutMs: 200_000 });
+      expect(exitCode, `${stdout}${stderr}`).toBe(0);
+      expect(stdout).toContain('+ /etc/init.d/mini-k8s\n');
+      expect(stdout).toContain('✓ node openrc-worker is Ready');
+      await worker.node.run(['rm', '/root/token']);
+      const script = await worker.node.readFile('/etc/init.d/mini-k8s');
+      expect(script).toMatch(/^command_args=worker$/m);
+      const { secret } = parseJoinToken(token);
+      const places = ['/etc', '/run', '/var/lib/mini-k8s/etc', '/var/lib/mini-k8s/state'];
+      const found = await worker.node.exec([
+        ...['grep', '-rlsF', '--', secret, ...places, '/var/log/mini-k8s.log'],
+      ]);
+      expect(found.stdout).toBe('');
+      expect(await worker.node.run(['ps', '-e', '-o', 'args='])).not.toContain(secret);
+      const again = await worker.download(['worker', 'install']);
+      expect(again.stdout).toBe('Nothing to change: the worker is installed and running.\n');
+      const gone = await worker.download(['uninstall', '--yes'], { timeoutMs: 60_000 });
+      expect({ exitCode: gone.exitCode, stderr: gone.stderr }).toEqual({ exitCode: 0, stderr: '' });
+      expect(compareSnapshots(before, await snapshotInstallation(worker))).toEqual([]);
     });
 
     test('stop leaves pods, and uninstall leaves nothing', async () => {
