@@ -31,12 +31,13 @@ const listTimeoutMs = 60_000;
  * The label by which the CRI plugin reports an image as pinned, so that kubelet's image garbage collection leaves it.
  * @see https://github.com/containerd/containerd/blob/v2.3.6/internal/cri/labels/labels.go
  */
-const pinnedLabel = 'io.cri-containerd.pinned=pinned';
+const pinnedLabel = { key: 'io.cri-containerd.pinned', value: 'pinned' };
 
 /**
  * Imports images from the store into containerd's `k8s.io` namespace, all in one call, unpacked and pinned.
  * An image is imported again when its digest in the store changed or containerd no longer has it; otherwise one
- * `ctr images ls` is all that happens. Images that the store lacks are passed over.
+ * `ctr images ls` is all that happens. Images that the store lacks are passed over. One that was imported and is not
+ * asked for any more is left to kubelet, which removes it when the disk is full and no pod has it.
  * @returns the references that were imported.
  * @throws UserError with containerd's words when it refuses.
  */
@@ -45,9 +46,12 @@ export async function ensureImages(
   options: EnsureImagesOptions,
 ): Promise<readonly string[]> {
   const stored = await findStored(images, options.store);
-  if (stored.length === 0) return [];
   const imported = await readState(options.stateFile);
+  const wanted = new Set(images.map(({ reference }) => reference));
+  const old = Object.keys(imported).filter((reference) => !wanted.has(reference));
+  if (stored.length === 0 && old.length === 0) return [];
   const present = await listImages(options);
+  if (old.length > 0) await unpinImages(old, present, { ...options, imported });
   const missing = stored.filter(
     ({ reference, entry }) => !present.has(reference) || imported[reference] !== entry.digest,
   );
@@ -63,6 +67,27 @@ export async function ensureImages(
     elapsedMs: Math.round(performance.now() - startedAt),
   });
   return references;
+}
+
+async function unpinImages(
+  references: readonly string[],
+  present: ReadonlySet<string>,
+  options: EnsureImagesOptions & { readonly imported: Record<string, string> },
+): Promise<void> {
+  const { imported } = options;
+  for (const reference of references) {
+    if (present.has(reference)) {
+      await runTool(options.containerd.ctr, {
+        // A label without a value is none.
+        args: [...ctrArgs(options), 'images', 'label', reference, `${pinnedLabel.key}=`],
+        purpose: `leave ${reference} to kubelet`,
+        timeoutMs: listTimeoutMs,
+        signal: options.signal,
+      });
+    }
+    delete imported[reference];
+  }
+  await writeFileAtomic(options.stateFile, canonicalJson({ images: imported }));
 }
 
 interface StoredImage {
@@ -110,7 +135,7 @@ async function importImages(
       '--discard-unpacked-layers',
       '--sync-fs',
       '--label',
-      pinnedLabel,
+      `${pinnedLabel.key}=${pinnedLabel.value}`,
       '-',
     ],
     input: layoutTar(store.directory, importIndex(images), smallFirst(images), readReusedChunks),

@@ -69,6 +69,25 @@ test('images are imported once, in one call, pinned for kubelet, without a secon
   expect((await listCriImages(socket())).map(({ pinned }) => pinned)).toEqual([true, true]);
 });
 
+test('an image that is not wanted any more stays for the pods that have it, and kubelet may remove it', async () => {
+  await ensure([one, two]);
+  const pinned = async () => {
+    const images = await listCriImages(socket());
+    return images.filter((image) => image.pinned).flatMap(({ tags }) => tags);
+  };
+  const bothPinned = async () => (await pinned()).length === 2;
+  await waitFor(bothPinned, { subject: 'both to be pinned', timeoutMs: 10_000 });
+  expect(await ensure([one])).toEqual({ events: [], imported: [] });
+  await waitFor(async () => (await pinned()).join() === one.reference, {
+    subject: `only ${one.reference} to be pinned`,
+    timeoutMs: 10_000,
+  });
+  expect(await ctr('images', 'ls', '-q')).toContain(two.reference);
+  // Wanted again, it is pinned again.
+  expect((await ensure([one, two])).imported).toEqual([two.reference]);
+  await waitFor(bothPinned, { subject: 'both to be pinned again', timeoutMs: 10_000 });
+});
+
 test('only the image that containerd lost is imported again', async () => {
   await ensure([one, two]);
   await ctr('images', 'rm', '--sync', two.reference);
