@@ -5,8 +5,8 @@ import { waitFor } from '../../src/base/time.ts';
 import { type Cluster, type KubeJson, startCluster } from '../support/e2e/cluster.ts';
 import { explainFailures } from '../support/e2e/explain-failures.ts';
 import { startPods, testPod } from '../support/e2e/objects.ts';
-import { createProductNode, nodePaths } from '../support/e2e/product.ts';
-import { createToken, startWorker } from '../support/e2e/worker.ts';
+import { createProductNode, findProduct, nodePaths } from '../support/e2e/product.ts';
+import { createToken, startWorker, type Worker } from '../support/e2e/worker.ts';
 import { createNatSite } from '../support/node/create-nat-site.ts';
 import { createSite } from '../support/node/create-site.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
@@ -25,6 +25,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     let controller: TestNode;
     let nodes: TestNode[] = [];
     let cluster: Cluster;
+    const workers: Worker[] = [];
 
     beforeAll(async () => {
       upstream = await createSite('yard-main');
@@ -37,8 +38,12 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       await controller.writeFile('/etc/hosts', `${hosts}192.0.2.1 ${names.join(' ')}\n`);
       await cluster.waitReady();
       for (const node of nodes) {
-        const worker = await startWorker(node, { token: await createToken(cluster) });
+        const worker =
+          node.name === there
+            ? await joinWithBundle(controller, node, await createToken(cluster))
+            : await startWorker(node, { token: await createToken(cluster) });
         await worker.waitReady();
+        workers.push(worker);
         const images = `${nodePaths.testImages}/busybox.tar`;
         await node.run([nodePaths.executable, 'ctr', 'images', 'import', images]);
       }
@@ -67,6 +72,13 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     };
     const addressOf = async (pod: string) =>
       (await cluster.getJson(['pod', '-n', namespace, pod])).status.podIP as string;
+
+    test('one has everything from its controller, the other from a bundle of its own', () => {
+      const [fed, brought] = workers.map((worker) => worker.process.output());
+      expect(fed).toMatch(/took [1-9]\d* blobs from controller/);
+      expect(brought).toMatch(new RegExp(`took [1-9]\\d* blobs from ${nodePaths.bundle}`));
+      expect(brought).not.toContain('blobs from controller');
+    });
 
     test('the supervisors are small: tunnel, balancer and gateway included', async () => {
       // 35 is what a worker may have; without the fresh run after its download it is not far from that.
@@ -140,6 +152,24 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     });
   },
 );
+
+/** Meanwhile the controller has nothing to give: it lost its store. */
+async function joinWithBundle(
+  controller: TestNode,
+  node: TestNode,
+  token: string,
+): Promise<Worker> {
+  const blobs = '/var/lib/mini-k8s/store/blobs';
+  await controller.run(['mv', blobs, `${blobs}.away`]);
+  try {
+    const args = ['--bundle', nodePaths.bundle, '--trust-bundle', findProduct().bundleSha256];
+    const worker = await startWorker(node, { token, args });
+    await worker.waitReady();
+    return worker;
+  } finally {
+    await controller.run(['mv', `${blobs}.away`, blobs]);
+  }
+}
 
 function podOn(name: string) {
   const command = `mkdir -p /www && echo 'this is ${name}' > /www/index.html && exec httpd -f -v -p 8080 -h /www`;
