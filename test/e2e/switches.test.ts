@@ -5,6 +5,7 @@ import { waitFor } from '../../src/base/time.ts';
 import { type Cluster, startCluster, unreadyParts } from '../support/e2e/cluster.ts';
 import { explainFailures } from '../support/e2e/explain-failures.ts';
 import { startPods, testPod } from '../support/e2e/objects.ts';
+import { startPrivateRegistry } from '../support/e2e/private-registry.ts';
 import { createProductNode, nodePaths } from '../support/e2e/product.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
 import type { TestNode } from '../support/node/types.ts';
@@ -188,6 +189,28 @@ describe.skipIf(nodeSkipReason() !== undefined)('with everything switched off', 
       );
       expect([...(await running())]).toEqual([...before]);
       await node.run(['rm', `${configFile}.d/20-network.yaml`]);
+    });
+
+    test('gives containerd a registry with credentials and a CA of its own, for the next pod', async () => {
+      const registry = await startPrivateRegistry(node.gateway);
+      const asNobody = ['curl', '-sk', '-o', '/dev/null', '-w', '%{http_code}'];
+      expect(await node.run([...asNobody, `${registry.base}/v2/`])).toBe('401');
+      const before = await running();
+      const credentialsFile = '/etc/mini-k8s/registry.lan';
+      await node.writeFile(credentialsFile, `${registry.credentials}\n`, 0o600);
+      const access = { url: registry.base, ca: registry.ca, credentialsFile };
+      const spec = { registries: { 'registry.lan': access } };
+      await node.writeFile(`${configFile}.d/20-registries.yaml`, JSON.stringify({ spec }));
+      expect(await current().run(['reload'])).toContain('took over spec.registries.registry.lan');
+      expect([...(await running())]).toEqual([...before]);
+      const pod = testPod({ name: 'private', namespace: 'own', imagePullPolicy: 'IfNotPresent' });
+      const image = `registry.lan/${registry.repository}:1`;
+      const containers = pod.spec.containers.map((container) => ({ ...container, image }));
+      await startPods(current(), 'own', [{ ...pod, spec: { ...pod.spec, containers } }]);
+      const { status } = await current().getJson(['pod', 'private', '-n', 'own']);
+      expect(status.containerStatuses[0].image).toBe(image);
+      expect(await current().run(['config', 'show'])).not.toContain(registry.credentials);
+      await node.run(['rm', `${configFile}.d/20-registries.yaml`, credentialsFile]);
     });
 
     test('comes by SIGHUP too, and containerd gets the proxy', async () => {

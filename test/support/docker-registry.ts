@@ -28,6 +28,8 @@ export interface RegistryOptions {
     readonly certFile: string;
   };
   readonly usesTls?: boolean;
+  /** Of this machine, where others reach it; default: the loopback. */
+  readonly address?: string;
 }
 
 export interface TestRegistry {
@@ -40,11 +42,11 @@ export interface TestRegistry {
   close(): Promise<void>;
 }
 
-/** Debian's docker-registry on the loopback, ended with the test at the latest. `scripts/setup` installs it. */
+/** Debian's docker-registry, ended with the test at the latest. `scripts/setup` installs it. */
 export async function startDockerRegistry(options: RegistryOptions): Promise<TestRegistry> {
-  const { folder } = options;
+  const { folder, address = '127.0.0.1' } = options;
   const [port = 0] = await freePorts(1);
-  const host = `127.0.0.1:${port}`;
+  const host = `${address}:${port}`;
   const id = randomBytes(4).toString('hex');
   const settings = path.join(folder, `registry-${id}`);
   await mkdir(settings, { recursive: true });
@@ -54,7 +56,7 @@ export async function startDockerRegistry(options: RegistryOptions): Promise<Tes
     ...(authority === undefined ? {} : { tls: await tlsFiles(settings) }),
   };
   async function tlsFiles(directory: string) {
-    const issued = authority?.issueServer({ ipAddresses: ['127.0.0.1'] });
+    const issued = authority?.issueServer({ ipAddresses: [address] });
     const [certificate, key] = [path.join(directory, 'cert.pem'), path.join(directory, 'key.pem')];
     await writeFile(certificate, `${issued?.cert}`);
     await writeFile(key, `${issued?.key}`);
@@ -84,7 +86,7 @@ export async function startDockerRegistry(options: RegistryOptions): Promise<Tes
     await exited;
   };
   onTestFinished(close);
-  await waitFor(() => child.exitCode !== null || isListening(port), {
+  await waitFor(() => child.exitCode !== null || isListening(address, port), {
     ...{ subject: 'docker-registry to listen', timeoutMs: 30_000, describe: () => output },
   });
   if (child.exitCode !== null) throw new Error(`docker-registry ended: ${output}`);
@@ -168,10 +170,10 @@ async function authOf(options: RegistryOptions, settings: string): Promise<objec
   return { auth: { htpasswd: { realm: 'test', path: file } } };
 }
 
-async function isListening(port: number): Promise<boolean> {
+async function isListening(host: string, port: number): Promise<boolean> {
   const { connect } = await import('node:net');
   return await new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1' });
+    const socket = connect({ port, host });
     socket.once('connect', () => {
       socket.destroy();
       resolve(true);
