@@ -7,6 +7,7 @@ import { createNode } from '../support/node/create-node.ts';
 import { createSite } from '../support/node/create-site.ts';
 import type { TestNode } from '../support/node/types.ts';
 import { resetKeepingStore, type Variant } from './bench-node.ts';
+import { type DiskUse, measureDisk } from './measure-disk.ts';
 import { type ApiView, createApiView, readProcessUsage } from './node-view.ts';
 import { median } from './statistics.ts';
 
@@ -21,6 +22,8 @@ export interface WorkerResult {
   readonly supervisorBytes: number;
   /** Of the controller's supervisor meanwhile. */
   readonly controllerSupervisorBytes: number;
+  readonly disk: DiskUse;
+  readonly controllerDisk: DiskUse;
 }
 
 /** What a join leaves behind settles first. */
@@ -67,16 +70,18 @@ export async function measureWorkers(
 }
 
 async function measureRun(bench: Bench): Promise<WorkerResult> {
-  const { cluster, node } = bench;
+  const { cluster, node, controller } = bench;
   const first = await measureJoin(bench);
   await sleep(SETTLE_MS);
   const memory = await measureMemory(bench);
+  const [disk, controllerDisk] = [await measureDisk(node), await measureDisk(controller)];
   await leave(cluster, first.worker);
   await resetKeepingStore(node);
   const second = await measureJoin(bench);
   await leave(cluster, second.worker);
   await node.run([nodePaths.executable, 'reset', '--yes'], { timeoutMs: 120_000 });
-  return { downloadJoinMs: first.elapsedMs, joinMs: second.elapsedMs, ...memory };
+  const times = { downloadJoinMs: first.elapsedMs, joinMs: second.elapsedMs };
+  return { ...times, ...memory, disk, controllerDisk };
 }
 
 async function measureJoin({ cluster, node, api }: Bench) {
@@ -111,8 +116,13 @@ function isReady(body: string | undefined): boolean {
   return status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
 }
 
-async function measureMemory({ controller, node }: Bench) {
-  const samples: Omit<WorkerResult, 'downloadJoinMs' | 'joinMs'>[] = [];
+type MemoryResult = Pick<
+  WorkerResult,
+  'anonymousBytes' | 'supervisorBytes' | 'controllerSupervisorBytes'
+>;
+
+async function measureMemory({ controller, node }: Bench): Promise<MemoryResult> {
+  const samples: MemoryResult[] = [];
   for (let count = 0; count < SAMPLES; count += 1) {
     if (count > 0) await sleep(SAMPLE_INTERVAL_MS);
     const [usages, controllerUsages] = await Promise.all([node, controller].map(readProcessUsage));
@@ -126,8 +136,7 @@ async function measureMemory({ controller, node }: Bench) {
       controllerSupervisorBytes: bytesOf(controllerUsages, 'mini-k8s'),
     });
   }
-  const middle = (key: keyof (typeof samples)[number]) =>
-    median(samples.map((sample) => sample[key]));
+  const middle = (key: keyof MemoryResult) => median(samples.map((sample) => sample[key]));
   return {
     anonymousBytes: middle('anonymousBytes'),
     supervisorBytes: middle('supervisorBytes'),

@@ -122,6 +122,14 @@ export const metrics: readonly Metric[] = [
     target: 3,
     values: ({ installs }) => installs.map(({ reinstallMs }) => reinstallMs / 1000),
   },
+  workerMetric('controller-disk', 'on disk, controller with workloads', {
+    ...{ unit: 'MB', decimals: 0, target: 950 },
+    value: ({ controllerDisk }) => controllerDisk.totalBytes / MB,
+  }),
+  workerMetric('worker-disk', 'on disk, worker', {
+    ...{ unit: 'MB', decimals: 0, target: 480 },
+    value: ({ disk }) => disk.totalBytes / MB,
+  }),
 ];
 
 /** A metric's numbers over all runs; undefined when it was not measured. */

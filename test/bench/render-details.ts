@@ -1,3 +1,4 @@
+import type { DiskUse } from './measure-disk.ts';
 import type { VariantResult } from './metrics.ts';
 import { renderShares } from './render-table.ts';
 
@@ -29,7 +30,19 @@ export function renderDetails(result: VariantResult): string {
       `  memory with page cache: ${(idle.usageBytes / MIB).toFixed(0)} MiB, page cache ${(idle.pageCacheBytes / MIB).toFixed(0)} MiB, OOM kills ${idle.oomKills}`,
     );
   }
+  const worker = result.workers.at(-1);
+  if (worker !== undefined) {
+    lines.push(
+      `  controller's disk, MB: ${renderDisk(worker.controllerDisk)}`,
+      `  worker's disk, MB: ${renderDisk(worker.disk)}`,
+    );
+  }
   return lines.length === 1 ? '' : lines.join('\n');
+}
+
+function renderDisk({ parts }: DiskUse): string {
+  const inMegabytes = Object.entries(parts).map(([part, bytes]) => [part, bytes / 1e6]);
+  return renderShares(Object.fromEntries(inMegabytes), { decimals: 1, least: 0.1 });
 }
 
 function seconds(ms: number): string {
