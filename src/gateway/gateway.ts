@@ -27,6 +27,8 @@ export interface GatewayOptions {
   readonly routes: readonly HttpRoute[];
   /** Takes over the connection of an agent that has proved which node it is of. */
   readonly acceptTunnel: (socket: TLSSocket, identity: AgentIdentity) => void;
+  /** Asked for at a stop, when nobody new can come: tunnels end in an orderly way, within a moment. Must not reject. */
+  readonly releaseTunnels?: () => Promise<void>;
   /** The method CONNECT, whoever asks; refused with 405 when left out. The socket is the handler's to end. */
   readonly handleConnect?: (
     request: IncomingMessage,
@@ -143,6 +145,8 @@ function runningGateway({ server, connections, state, options }: RunningParts): 
     terminated,
     waitReady: async () => {},
     stop: async () => {
+      server.close();
+      await options.releaseTunnels?.();
       closeAll();
       await terminated;
     },

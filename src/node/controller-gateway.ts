@@ -88,6 +88,7 @@ export async function controllerGateway(options: ControllerGatewayOptions): Prom
       logger.info(`refused the tunnel of node ${identity.nodeName}, which was removed`);
       socket.destroy();
     },
+    releaseTunnels: sessions.release,
     ...(proxy === undefined ? {} : { handleConnect: proxy.handleConnect }),
     logger,
     clock,

@@ -45,6 +45,11 @@ export interface TunnelSessions {
   closeNode(nodeName: string, reason: string): void;
   /** Asks all agents to go elsewhere; open streams go on until `close`. No new ones are opened. */
   drain(): void;
+  /**
+   * As `drain`, and what is left after a second is ended: agents look for another controller and report no failure.
+   * New sessions are welcome again afterwards, should their listener come back. Never rejects.
+   */
+  release(): Promise<void>;
   /** Ends everything now. */
   close(): void;
   /** Streams whose bytes nobody has read for 10 s. */
@@ -57,6 +62,9 @@ const defaultBudgetBytes = 64 * 1024 * 1024;
 const defaultMaxStreamsPerNode = 4096;
 const defaultMaxStreams = 20_000;
 const maxDrainMs = 60 * 60_000;
+/** A drain without streams takes one round trip; whoever is further away than this is cut off. */
+const releaseMs = 1_000;
+
 export function createTunnelSessions(options: TunnelSessionsOptions): TunnelSessions {
   const metrics = options.metrics ?? createTunnelMetrics(() => performance.now());
   const budget = options.budget ?? createWindowBudget(defaultBudgetBytes);
@@ -93,13 +101,18 @@ export function createTunnelSessions(options: TunnelSessionsOptions): TunnelSess
       ledger.nodes.delete(nodeName);
       ledger.gone.delete(nodeName);
     },
-    drain: () => {
-      ledger.isDraining = true;
-      for (const { carrier } of allSessions(ledger)) carrier.drain();
+    drain: () => drain(ledger),
+    release: async () => {
+      drain(ledger);
+      const left = allSessions(ledger).map(({ carrier }) => carrier.ended);
+      const timer = setTimeout(() => destroyAll(ledger), releaseMs);
+      await Promise.all(left);
+      clearTimeout(timer);
+      ledger.isDraining = false;
     },
     close: () => {
       ledger.isDraining = true;
-      for (const { carrier } of allSessions(ledger)) carrier.destroy('this controller stops');
+      destroyAll(ledger);
       stalls.stop();
     },
     stalledStreams: () => stalls.stalled(),
@@ -110,6 +123,15 @@ export function createTunnelSessions(options: TunnelSessionsOptions): TunnelSess
         .sort((a, b) => (a.nodeName < b.nodeName ? -1 : 1));
     },
   };
+}
+
+function drain(ledger: SessionLedger): void {
+  ledger.isDraining = true;
+  for (const { carrier } of allSessions(ledger)) carrier.drain();
+}
+
+function destroyAll(ledger: SessionLedger): void {
+  for (const { carrier } of allSessions(ledger)) carrier.destroy('this controller stops');
 }
 
 function openStream(ledger: SessionLedger, nodeName: string): OpenedStream {

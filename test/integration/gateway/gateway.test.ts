@@ -291,6 +291,28 @@ describe('the life of the gateway', () => {
     await rig.running.stop();
   });
 
+  it('lets tunnels go before it ends what is left of them, and takes no new ones meanwhile', async () => {
+    const released = Promise.withResolvers<void>();
+    const rig = await start({ releaseTunnels: () => released.promise });
+    const agent = await rig.connect({
+      ALPNProtocols: [tunnelProtocol],
+      ...rig.authority.node('a'),
+    });
+    await waitFor(() => rig.tunnels.length === 1, {
+      subject: 'the tunnel to arrive',
+      timeoutMs: 5_000,
+    });
+    const ended = closed(agent);
+    const stopping = rig.running.stop();
+    await expect(rig.connect()).rejects.toThrow('ECONNREFUSED');
+    const echoed = new Promise((resolve) => agent.once('data', resolve));
+    rig.tunnels[0]?.socket.write('GOAWAY');
+    expect(String(await echoed)).toBe('GOAWAY');
+    released.resolve();
+    await stopping;
+    await ended;
+  });
+
   it('names the field when its port is taken', async () => {
     const rig = await start();
     const { createGateway } = await import('../../../src/gateway/gateway.ts');

@@ -1,5 +1,6 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { silentLogger } from '../../../src/base/logger.ts';
 import { systemClock } from '../../../src/base/time.ts';
 import { text, tunnelRig, until, untilConnected, untilNoStream } from './agent-rig.ts';
 import { connectTo, established } from './harness.ts';
@@ -132,6 +133,43 @@ describe('a session', () => {
     await echoThrough(other.socketPath, echo.port);
     draining.sessions.close();
     await until('the end', () => stream.client.hasEnded || stream.client.socket.destroyed);
+  });
+
+  it('case 4: of a controller that stops ends without an error at the agent, which looks elsewhere', async () => {
+    const controller = await rig.controller();
+    const warnings: string[] = [];
+    const warn = (message: string) => void warnings.push(message);
+    const { agent } = await rig.agent('edge-1', [controller.address], {
+      logger: { ...silentLogger, warn },
+      // Not before the release is over, which takes one round trip.
+      ...{ random: () => 0.99, drainSpreadMs: 1_000 },
+    });
+    await untilConnected(controller, 'edge-1');
+    await controller.sessions.release();
+    expect(controller.sessions.status()[0]).toMatchObject({ sessions: 0 });
+    expect(controller.sessions.status()[0]).not.toHaveProperty('lastError');
+    // The listener is still there: the next session is welcome.
+    await until('the next session', () => agent.status().controllers[0]?.reconnects === 1);
+    expect(agent.status().controllers[0]?.lastError).toBe('the controller asked to reconnect');
+    expect(warnings).toEqual([]);
+  });
+
+  it('case 4: of a controller that stops does not wait for an agent that says nothing', async () => {
+    const echo = await rig.target((socket) => socket.pipe(socket));
+    const controller = await rig.controller();
+    const line = await rig.proxy({ target: controller.port });
+    await rig.agent('edge-1', [line.address]);
+    const late = { random: () => 0.99, drainSpreadMs: 60_000 };
+    await rig.agent('edge-2', [controller.address], late);
+    await untilConnected(controller, 'edge-1', 'edge-2');
+    const open = await echoThrough(controller.socketPath, echo.port, '10.244.2.5');
+    line.freeze();
+    const startedAt = performance.now();
+    await controller.sessions.release();
+    // Far less than the 45 s after which a session counts as dead.
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    expect(controller.sessions.status().map(({ sessions }) => sessions)).toEqual([0, 0]);
+    await until('the end', () => open.client.hasEnded || open.client.socket.destroyed);
   });
 
   it('case 4: that was replaced ends at its deadline, whatever its streams do', async () => {
