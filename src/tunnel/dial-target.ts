@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { errorCode, errorMessage } from '../base/errors.ts';
+import { ignoreError } from './ignore-error.ts';
 import type { ByteStream, DialDecision, Refusal } from './types.ts';
 
 /** Opens a TCP connection to an IPv4 address; returns at once, as `net.connect` does. Must allow half-open sockets. */
@@ -38,7 +39,7 @@ export function dialTarget(decision: DialDecision, options: DialOptions): Promis
     const finish = (outcome: DialOutcome) => {
       clearTimeout(timer);
       options.client.off('close', onGone);
-      socket.off('connect', onConnect);
+      socket.off('connect', onConnect).off('error', onError).on('error', ignoreError);
       if (outcome.type === 'failed') socket.destroy();
       resolve(outcome);
     };
@@ -51,11 +52,10 @@ export function dialTarget(decision: DialDecision, options: DialOptions): Promis
     const onConnect = () =>
       finish({ type: 'connected', stream: socket, headerBytes: { written: 0, read: 0 } });
     const onGone = () => fail('ECANCELED');
+    const onError = (error: Error) => fail(errorCode(error) ?? errorMessage(error));
     const timer = setTimeout(() => fail('ETIMEDOUT'), options.timeoutMs);
     options.client.on('close', onGone);
-    socket.once('connect', onConnect);
-    // Stays for the life of the socket: later errors arrive as `close` too, which the relay handles.
-    socket.on('error', (error) => fail(errorCode(error) ?? errorMessage(error)));
+    socket.on('connect', onConnect).on('error', onError);
     if (options.client.destroyed) onGone();
   });
 }

@@ -1,7 +1,7 @@
-import { errorMessage } from '../base/errors.ts';
 import { type ConnectAnswer, parseConnectAnswer } from './connect-answer.ts';
 import { renderTarget } from './connect-request.ts';
 import type { DialFailure, DialOutcome } from './dial-target.ts';
+import { ignoreError } from './ignore-error.ts';
 import type { AgentDecision, ByteStream } from './types.ts';
 
 export interface DialThroughAgentOptions {
@@ -25,7 +25,6 @@ export function dialThroughAgent(
   const request = renderRequest(decision);
   return new Promise((resolve) => {
     let received: Buffer = Buffer.alloc(0);
-    let lastError = 'the stream was reset';
     const finish = (outcome: DialOutcome) => {
       clearTimeout(timer);
       client.off('close', onGone);
@@ -51,22 +50,29 @@ export function dialThroughAgent(
         failed('agent-refused', 502, `the agent of node ${nodeName} hung up without an answer`),
       );
     const onClose = () =>
-      finish(failed('session-lost', 502, `the tunnel of node ${nodeName} broke off: ${lastError}`));
+      finish(
+        failed(
+          'session-lost',
+          502,
+          `the tunnel of node ${nodeName} broke off: ${describeEnd(stream)}`,
+        ),
+      );
     const onGone = () => finish(failed('client-gone', 502, 'the client went away'));
     const timer = setTimeout(() => {
       const reason = `${subject} did not answer through the tunnel of node ${nodeName} within ${Number((timeoutMs / 1000).toFixed(1))} s`;
       finish(failed('timeout', 504, reason));
     }, timeoutMs);
     client.on('close', onGone);
-    // Stays for the life of the stream: later errors arrive as `close` too, which the relay handles.
-    stream.on('error', (error) => {
-      lastError = errorMessage(error);
-    });
+    stream.on('error', ignoreError);
     stream.on('data', onData).on('end', onEnd).on('close', onClose);
     stream.write(request);
     if (stream.destroyed) onClose();
     else if (client.destroyed) onGone();
   });
+}
+
+function describeEnd({ errored }: ByteStream): string {
+  return errored === null ? 'the stream was reset' : errored.message;
 }
 
 function renderRequest(decision: AgentDecision): Buffer {

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
+import { Carry } from './carry.ts';
 import { closeSoon, lingerMs } from './close-soon.ts';
-import { pipeBursts } from './pipe-bursts.ts';
 import type { ByteStream } from './types.ts';
 
 const nothing = Buffer.alloc(0);
@@ -16,46 +16,39 @@ export interface RelayOptions {
 
 /**
  * Joins a client and a connected target until both are closed. Each direction is independent: FIN passes as FIN. An
- * abort of one side aborts the other. Backpressure is `pipe()`'s, so a stalled side costs two stream buffers.
+ * abort of one side aborts the other. A side that does not read costs two stream buffers.
  */
 export function relay(client: ByteStream, target: ByteStream, options: RelayOptions): void {
   const probeMs = options.halfClosedProbeMs;
-  let isReleased = false;
-  const release = () => {
-    if (isReleased) return;
-    isReleased = true;
-    carry(target, client);
-  };
-  const onClientEnd = () => {
-    release();
-    if (probeMs !== undefined) watchHalfClosed(client, probeMs);
-  };
-  if (probeMs === undefined) release();
-  else client.once('data', release);
-  client.once('end', onClientEnd);
-  client.once('close', () => {
-    if (!isFinished(client)) closeTarget(target, client.readableEnded);
+  const forth = new Carry(client, target, {
+    onData: () => back.start(),
+    onEnd: () => {
+      back.start();
+      if (probeMs !== undefined && !client.destroyed) watchHalfClosed(client, probeMs);
+    },
   });
-  target.once('close', () => {
-    if (!isFinished(target)) abortClient(client, target);
+  const back = new Carry(target, client);
+  client.on('close', () => {
+    if (isFinished(client)) return;
+    back.stop();
+    closeTarget(target, client.readableEnded);
   });
-  carry(client, target);
+  target.on('close', () => {
+    if (isFinished(target)) return;
+    forth.stop();
+    abortClient(client, target);
+  });
+  if (probeMs === undefined) back.start();
+  forth.start();
   // Both may have happened while the target was being dialled; their events are over then.
-  if (client.readableEnded) onClientEnd();
   if (client.destroyed) closeTarget(target, false);
   if (target.destroyed) abortClient(client, target);
-}
-
-/** What comes out of a socket is in large parts already. */
-function carry(source: ByteStream, target: ByteStream): void {
-  if (source instanceof Socket) source.pipe(target);
-  else pipeBursts(source, target);
 }
 
 /** Finds clients that went away, whose target would else wait for them until it speaks. */
 function watchHalfClosed(client: ByteStream, intervalMs: number): void {
   probe(client);
-  client.once('close', probeClosed(client, intervalMs));
+  client.on('close', probeClosed(client, intervalMs));
 }
 
 /**
@@ -93,17 +86,15 @@ function closeTarget(target: ByteStream, hasSentAll: boolean): void {
     target.resetAndDestroy();
     return;
   }
-  target.unpipe();
   closeSoon(target);
   if (!(target instanceof Socket)) return;
   const timer = setTimeout(() => target.resetAndDestroy(), lingerMs);
-  target.once('close', () => clearTimeout(timer));
+  target.on('close', () => clearTimeout(timer));
 }
 
 /** What the target had sent before its FIN still reaches the client. A Unix socket knows no reset. */
 function abortClient(client: ByteStream, target: ByteStream): void {
   if (client.destroyed) return;
-  client.unpipe();
   if (target.readableEnded) closeSoon(client);
   else if (client instanceof Socket) client.destroy();
   else client.resetAndDestroy();

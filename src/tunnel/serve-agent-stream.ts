@@ -2,6 +2,7 @@ import { type AgentAllowList, checkAllowed } from './agent-allow-list.ts';
 import { renderTarget } from './connect-request.ts';
 import { type Dial, dialTarget } from './dial-target.ts';
 import type { DialTimes } from './dial-times.ts';
+import { ignoreError } from './ignore-error.ts';
 import { readConnectRequest } from './read-connect-request.ts';
 import { relay } from './relay.ts';
 import { sendEstablished, sendRefusal } from './send-answer.ts';
@@ -20,8 +21,7 @@ export interface ServeContext {
 
 /** Serves one stream of a controller: read CONNECT, check, dial, answer, relay. 200 only once connected. Never rejects. */
 export async function serveAgentStream(stream: ByteStream, context: ServeContext): Promise<void> {
-  // Errors are followed by `close`, where both sides are cleaned up.
-  stream.on('error', () => {});
+  stream.on('error', ignoreError);
   const request = await readConnectRequest(stream, context.headerMs);
   if (request.type === 'gone') {
     stream.destroy();

@@ -47,7 +47,7 @@ export function createStallWatch(options: StallWatchOptions): StallWatch {
     add: (stream) => {
       streams.set(stream, { readBytes: 0, sinceMs: options.monotonicMs() });
       timer ??= setInterval(sweep, intervalMs).unref();
-      stream.once('close', () => {
+      stream.on('close', () => {
         streams.delete(stream);
         if (streams.size === 0) stop();
       });

@@ -12,6 +12,7 @@ import {
 } from './answer-connect.ts';
 import type { Dial } from './dial-target.ts';
 import { dialTcp } from './dial-tcp.ts';
+import { ignoreError } from './ignore-error.ts';
 import { listenUnix } from './listen-unix.ts';
 import { createTunnelMetrics, type TunnelMetrics } from './metrics.ts';
 import type { TunnelSessions } from './sessions.ts';
@@ -142,11 +143,10 @@ async function startListening(
 }
 
 function admit(client: ByteStream, options: TunnelServerOptions, ledger: Ledger): AnswerContext {
-  // Errors are followed by `close`, where both sides are cleaned up.
-  client.on('error', () => {});
+  client.on('error', ignoreError);
   const stream: Stream = { client, headerBytes: { written: 0, read: 0 } };
   ledger.streams.add(stream);
-  client.once('close', () => {
+  client.on('close', () => {
     if (stream.target === undefined || stream.target.closed) forget(stream, ledger);
   });
   return {
@@ -160,7 +160,7 @@ function admit(client: ByteStream, options: TunnelServerOptions, ledger: Ledger)
       stream.target = target;
       stream.headerBytes = headerBytes;
       ledger.accepted += 1;
-      target.once('close', () => {
+      target.on('close', () => {
         if (client.closed) forget(stream, ledger);
       });
     },
