@@ -45,6 +45,7 @@ export function createDisturbances(cluster: SoakCluster, random: Random): Distur
     'line cut': () =>
       touching('edge-1', async () => {
         line.cut();
+        await cluster.untilGone('edge-1');
         await sleep(random.integer(0, 1_000));
         line.heal();
       }),
@@ -54,6 +55,7 @@ export function createDisturbances(cluster: SoakCluster, random: Random): Distur
         await sleep(frozenMs);
         line.cut();
         line.thaw();
+        await cluster.untilGone('edge-1');
         line.heal();
       }),
     'line delayed': async () => line.setDelay(random.integer(0, maxDelayMs)),
