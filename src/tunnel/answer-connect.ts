@@ -1,9 +1,10 @@
+import type { CloseProbes } from './close-probes.ts';
 import { renderTarget } from './connect-request.ts';
 import { type Dial, type DialFailure, type DialOutcome, dialTarget } from './dial-target.ts';
 import { dialThroughAgent } from './dial-through-agent.ts';
 import type { TunnelMetrics } from './metrics.ts';
 import { readConnectRequest } from './read-connect-request.ts';
-import { probeClosed, relay } from './relay.ts';
+import { relay } from './relay.ts';
 import { sendEstablished, sendRefusal } from './send-answer.ts';
 import type { ByteStream, Refusal, RouteDecision, RoutingTable, Target } from './types.ts';
 
@@ -27,9 +28,6 @@ export const defaultTimeouts: TunnelTimeouts = {
   halfClosedProbeMs: 10_000,
 };
 
-/** A client that goes away while its target is dialled frees both within this time. */
-const clientGoneProbeMs = 500;
-
 /** A stream on a session of a node's agent, or why there is none. */
 export type OpenedStream =
   | { readonly type: 'stream'; readonly stream: ByteStream }
@@ -41,6 +39,10 @@ export interface AnswerContext {
   /** Opens a stream for a decision of type `agent`. */
   readonly openStream: (nodeName: string) => OpenedStream;
   readonly timeouts: TunnelTimeouts;
+  /** Finds out that a client has gone away while its target is dialled. */
+  readonly probes: CloseProbes;
+  /** Of the client; milliseconds of the monotonic clock. */
+  readonly acceptedAt: number;
   readonly metrics: TunnelMetrics;
   /** Called once with the target when 200 is written. */
   readonly onAccepted: (target: ByteStream, headerBytes: HeaderBytes) => void;
@@ -52,7 +54,6 @@ type HeaderBytes = Extract<DialOutcome, { type: 'connected' }>['headerBytes'];
 
 /** Serves one connection of kube-apiserver: read the request, route, dial, answer, relay. Never rejects. */
 export async function answerConnect(client: ByteStream, context: AnswerContext): Promise<void> {
-  const acceptedAt = performance.now();
   const request = await readConnectRequest(client, context.timeouts.headerMs);
   if (request.type === 'gone') {
     client.destroy();
@@ -63,57 +64,59 @@ export async function answerConnect(client: ByteStream, context: AnswerContext):
     sendRefusal(client, request.refusal);
     return;
   }
-  await answerTarget(client, request.target, { ...context, acceptedAt });
+  await answerTarget(client, request.target, context);
 }
 
 /** The same once the target is known: route, dial, answer, relay. The client is paused. Never rejects. */
 export async function answerTarget(
   client: ByteStream,
   target: Target,
-  context: AnswerContext & { readonly acceptedAt: number },
+  context: AnswerContext,
 ): Promise<void> {
-  const name = renderTarget(target);
-  const decision = await context.routes.route(target.host, target.port);
+  const routed = context.routes.route(target.host, target.port);
+  const decision = routed instanceof Promise ? await routed : routed;
   context.metrics.countRouting(decision.rule ?? decision.type);
   if (decision.type === 'refuse') {
-    context.onRefused(name, decision);
+    context.onRefused(renderTarget(target), decision);
     sendRefusal(client, decision);
     return;
   }
   const outcome = await reach(client, decision, context);
   if (outcome.type === 'failed') {
     if (client.destroyed) return;
-    context.onRefused(name, outcome.refusal);
+    context.onRefused(renderTarget(target), outcome.refusal);
     sendRefusal(client, outcome.refusal);
     return;
   }
   sendEstablished(client);
   context.onAccepted(outcome.stream, outcome.headerBytes);
-  const { halfClosedProbeMs } = context.timeouts;
-  relay(client, outcome.stream, { halfClosedProbeMs });
+  relay(client, outcome.stream, context.timeouts);
 }
 
 async function reach(
   client: ByteStream,
   decision: Exclude<RouteDecision, { type: 'refuse' }>,
-  context: AnswerContext & { readonly acceptedAt: number },
+  context: AnswerContext,
 ): Promise<DialOutcome> {
-  const { timeouts } = context;
-  const stopProbing = probeClosed(client, clientGoneProbeMs);
+  context.probes.watch(client);
   const finishDial = context.metrics.startDial(decision.type === 'dial' ? 'local' : 'agent');
-  const leftMs = Math.max(0, timeouts.answerMs - (performance.now() - context.acceptedAt));
-  const dial = (): Promise<DialOutcome> | DialOutcome => {
-    if (decision.type === 'dial') {
-      const timeoutMs = Math.min(timeouts.dialMs, leftMs);
-      return dialTarget(decision, { dial: context.dial, timeoutMs, client });
-    }
-    const opened = context.openStream(decision.nodeName);
-    if (opened.type === 'refused') return { ...opened, type: 'failed' };
-    const timeoutMs = leftMs;
-    return dialThroughAgent(decision, { stream: opened.stream, timeoutMs, client });
-  };
-  const outcome = await dial();
-  stopProbing();
+  const outcome = await dialBy(client, decision, context);
+  context.probes.leave(client);
   finishDial(outcome.type === 'failed' ? outcome.failure : undefined);
   return outcome;
+}
+
+function dialBy(
+  client: ByteStream,
+  decision: Exclude<RouteDecision, { type: 'refuse' }>,
+  { timeouts, acceptedAt, dial, openStream }: AnswerContext,
+): Promise<DialOutcome> | DialOutcome {
+  const leftMs = Math.max(0, timeouts.answerMs - (performance.now() - acceptedAt));
+  if (decision.type === 'dial') {
+    const timeoutMs = Math.min(timeouts.dialMs, leftMs);
+    return dialTarget(decision, { dial, timeoutMs, client });
+  }
+  const opened = openStream(decision.nodeName);
+  if (opened.type === 'refused') return { ...opened, type: 'failed' };
+  return dialThroughAgent(decision, { stream: opened.stream, timeoutMs: leftMs, client });
 }

@@ -26,15 +26,16 @@ export function closeSoon(stream: ByteStream): void {
     clearTimeout(timer);
     timer = setTimeout(() => stream.resetAndDestroy(), ms);
   };
-  resetAfter(lingerMs);
-  stream.once('close', () => clearTimeout(timer));
+  stream.on('close', () => clearTimeout(timer));
   let dropped = 0;
   stream.on('data', (chunk: Buffer) => {
     dropped += chunk.length;
     if (dropped > maxDroppedBytes) stream.resetAndDestroy();
   });
   stream.resume();
+  // Most often nothing waits, and FIN goes out at once.
+  const isSent = stream.writableLength === 0;
   if (stream.writable) stream.end();
-  if (stream.writableFinished) resetAfter(afterFinMs);
-  else stream.once('finish', () => resetAfter(afterFinMs));
+  resetAfter(isSent ? afterFinMs : lingerMs);
+  if (!isSent) stream.on('finish', () => resetAfter(afterFinMs));
 }

@@ -22,7 +22,7 @@ const version = Buffer.from('HTTP/1.');
  */
 export function parseConnectAnswer(received: Buffer): ConnectAnswer {
   const seen = Math.min(received.length, version.length);
-  if (!received.subarray(0, seen).equals(version.subarray(0, seen))) {
+  if (received.compare(version, 0, seen, 0, seen) !== 0) {
     return { type: 'invalid', reason: 'it answered with something that is not HTTP' };
   }
   const end = received.indexOf(headerEnd);
@@ -31,7 +31,7 @@ export function parseConnectAnswer(received: Buffer): ConnectAnswer {
     return { type: 'invalid', reason: `its answer is longer than ${maxHeaderBytes} bytes` };
   }
   if (end === -1) return { type: 'incomplete' };
-  const [statusLine = ''] = received.toString('latin1', 0, end).split('\r\n', 1);
+  const statusLine = received.toString('latin1', 0, received.indexOf('\r\n'));
   const match = /^HTTP\/1\.[01] (200|[45]\d\d)(?: (.*))?$/.exec(statusLine);
   if (match === null)
     return { type: 'invalid', reason: 'it answered with a malformed status line' };

@@ -26,14 +26,14 @@ const maxHostLength = 253;
  */
 export function parseConnectRequest(received: Buffer): ConnectRequest {
   const seen = Math.min(received.length, method.length);
-  if (!received.subarray(0, seen).equals(method.subarray(0, seen))) return wrongMethod(received);
+  if (received.compare(method, 0, seen, 0, seen) !== 0) return wrongMethod(received);
   const end = received.indexOf(headerEnd);
   const headerBytes = end === -1 ? received.length : end + headerEnd.length;
   if (headerBytes > maxHeaderBytes) {
     return invalid(431, `the CONNECT header is longer than ${maxHeaderBytes} bytes`);
   }
   if (end === -1) return { type: 'incomplete' };
-  const [requestLine = ''] = received.toString('latin1', 0, end).split('\r\n', 1);
+  const requestLine = received.toString('latin1', 0, received.indexOf('\r\n'));
   const authority = /^CONNECT (\S+) HTTP\/1\.[01]$/.exec(requestLine)?.[1];
   if (authority === undefined) return invalid(400, 'malformed CONNECT request line');
   const target = parseAuthority(authority);

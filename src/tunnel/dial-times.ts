@@ -27,19 +27,28 @@ interface DialSeries {
   readonly seconds: number;
 }
 
+/** Counted in place: there is one for every dial, and nothing of it is to be collected. */
+interface Counted extends DialSeries {
+  readonly buckets: number[];
+  count: number;
+  seconds: number;
+}
+
 /** `monotonicMs`: a clock that only goes forward. */
 export function createDialTimes(monotonicMs: () => number): DialTimes {
-  const series = new Map<string, DialSeries>();
+  const series: Counted[] = [];
   let pending = 0;
   const observe = (kind: string, result: DialResult, seconds: number) => {
-    const key = `${kind} ${result}`;
-    const known = series.get(key);
-    series.set(key, {
-      ...{ kind, result },
-      buckets: bucketSeconds.map((le, i) => (known?.buckets[i] ?? 0) + (seconds <= le ? 1 : 0)),
-      count: (known?.count ?? 0) + 1,
-      seconds: (known?.seconds ?? 0) + seconds,
-    });
+    let known = series.find((one) => one.kind === kind && one.result === result);
+    if (known === undefined) {
+      known = { kind, result, buckets: bucketSeconds.map(() => 0), count: 0, seconds: 0 };
+      series.push(known);
+    }
+    known.count += 1;
+    known.seconds += seconds;
+    for (let i = bucketSeconds.length - 1; i >= 0 && seconds <= (bucketSeconds[i] ?? 0); i -= 1) {
+      known.buckets[i] = (known.buckets[i] ?? 0) + 1;
+    }
   };
   return {
     start: (kind) => {
@@ -50,7 +59,10 @@ export function createDialTimes(monotonicMs: () => number): DialTimes {
         observe(kind, failure ?? 'ok', (monotonicMs() - startedAt) / 1000);
       };
     },
-    read: () => ({ pending, series: [...series.values()] }),
+    read: () => ({
+      pending,
+      series: series.map((one) => ({ ...one, buckets: [...one.buckets] })),
+    }),
   };
 }
 

@@ -1,9 +1,8 @@
 import { Socket } from 'node:net';
 import { Carry } from './carry.ts';
+import { probeClosed } from './close-probes.ts';
 import { closeSoon, lingerMs } from './close-soon.ts';
 import type { ByteStream } from './types.ts';
-
-const nothing = Buffer.alloc(0);
 
 /** What differs between the two ends of the tunnel. */
 export interface RelayOptions {
@@ -47,29 +46,12 @@ export function relay(client: ByteStream, target: ByteStream, options: RelayOpti
 
 /** Finds clients that went away, whose target would else wait for them until it speaks. */
 function watchHalfClosed(client: ByteStream, intervalMs: number): void {
-  probe(client);
-  client.on('close', probeClosed(client, intervalMs));
-}
-
-/**
- * Makes a client that is gone emit `close`, until the returned function is called. A Unix socket's reader cannot tell
- * a half-close from a close, but a write of nothing can: EPIPE, without a byte sent.
- */
-export function probeClosed(client: ByteStream, intervalMs: number): () => void {
-  const timer = setInterval(() => probe(client), intervalMs);
-  return () => clearInterval(timer);
-}
-
-function probe(client: ByteStream): void {
-  if (!client.writable || client.writableLength > 0) return;
-  // Each connection of kube-apiserver ends here, most with EPIPE; whose stack nobody reads costs more than the rest.
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  try {
-    client.write(nothing);
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
+  // Nearly all of them are gone already, and need no timer.
+  probeClosed(client, () => {
+    if (client.destroyed) return;
+    const timer = setInterval(() => probeClosed(client), intervalMs);
+    client.on('close', () => clearInterval(timer));
+  });
 }
 
 function isFinished(stream: ByteStream): boolean {

@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../base/time.ts';
 import type { Component, RunningComponent, Termination } from '../supervisor/types.ts';
@@ -10,6 +10,7 @@ import {
   type OpenedStream,
   type TunnelTimeouts,
 } from './answer-connect.ts';
+import { createCloseProbes } from './close-probes.ts';
 import type { Dial } from './dial-target.ts';
 import { dialTcp } from './dial-tcp.ts';
 import { ignoreError } from './ignore-error.ts';
@@ -51,6 +52,8 @@ export interface TunnelServer extends Component {
 
 /** One descriptor each, and two for a target that is dialled here. */
 const defaultMaxStreams = 20_000;
+/** A client that goes away while its target is dialled frees both within this time. */
+const clientGoneProbeMs = 500;
 /** The same complaint is logged once in this time. */
 const repeatAfterMs = 60_000;
 
@@ -92,27 +95,27 @@ export function createTunnelServer(options: TunnelServerOptions): TunnelServer {
     lastLoggedAt: Number.NEGATIVE_INFINITY,
     server: undefined,
   };
+  const shared = shareContext(options, ledger);
   return {
     name: 'tunnel',
     dependsOn: [],
-    start: (signal) => startListening(options, ledger, signal),
+    start: (signal) =>
+      startListening(options, ledger, {
+        signal,
+        serve: (client) => void answerConnect(client, admit(client, shared, ledger)),
+      }),
     status: () => readStatus(options, ledger),
-    serve: (client, target) => {
-      const context = admit(client, options, ledger);
-      void answerTarget(client, target, { ...context, acceptedAt: performance.now() });
-    },
+    serve: (client, target) => void answerTarget(client, target, admit(client, shared, ledger)),
   };
 }
 
 async function startListening(
   options: TunnelServerOptions,
   ledger: Ledger,
-  signal: AbortSignal,
+  { signal, serve }: { readonly signal: AbortSignal; readonly serve: (client: Socket) => void },
 ): Promise<RunningComponent> {
   signal.throwIfAborted();
-  const server = createServer({ allowHalfOpen: true }, (client) => {
-    void answerConnect(client, admit(client, options, ledger));
-  });
+  const server = createServer({ allowHalfOpen: true }, serve);
   await listenUnix(server, options.socketPath);
   ledger.server = server;
   let failure: Error | undefined;
@@ -142,7 +145,22 @@ async function startListening(
   };
 }
 
-function admit(client: ByteStream, options: TunnelServerOptions, ledger: Ledger): AnswerContext {
+/** What all connections have in common. */
+function shareContext(options: TunnelServerOptions, ledger: Ledger): SharedContext {
+  return {
+    routes: { route: (host, port) => routeUnlessBusy(options, ledger, { host, port }) },
+    dial: options.dial ?? dialTcp,
+    openStream: (nodeName) => options.sessions?.openStream(nodeName) ?? withoutSessions(nodeName),
+    timeouts: { ...defaultTimeouts, ...options.timeouts },
+    probes: createCloseProbes(clientGoneProbeMs),
+    metrics: ledger.metrics,
+    onRefused: (target, refusal) => recordRefusal(options, ledger, { target, ...refusal }),
+  };
+}
+
+type SharedContext = Omit<AnswerContext, 'acceptedAt' | 'onAccepted'>;
+
+function admit(client: ByteStream, shared: SharedContext, ledger: Ledger): AnswerContext {
   client.on('error', ignoreError);
   const stream: Stream = { client, headerBytes: { written: 0, read: 0 } };
   ledger.streams.add(stream);
@@ -150,12 +168,8 @@ function admit(client: ByteStream, options: TunnelServerOptions, ledger: Ledger)
     if (stream.target === undefined || stream.target.closed) forget(stream, ledger);
   });
   return {
-    routes: { route: (host, port) => routeUnlessBusy(options, ledger, { host, port }) },
-    dial: options.dial ?? dialTcp,
-    openStream: (nodeName) => options.sessions?.openStream(nodeName) ?? withoutSessions(nodeName),
-    timeouts: { ...defaultTimeouts, ...options.timeouts },
-    metrics: ledger.metrics,
-    onRefused: (target, refusal) => recordRefusal(options, ledger, { target, ...refusal }),
+    ...shared,
+    acceptedAt: performance.now(),
     onAccepted: (target, headerBytes) => {
       stream.target = target;
       stream.headerBytes = headerBytes;
