@@ -1,6 +1,11 @@
 import type { WindowBudget } from './yamux/types.ts';
 
 const maxBudgetBytes = 64 * 1024 * 1024;
+/**
+ * Of the machine's memory. Readers that stall while their windows are large fill all of it, and the C library's heap
+ * may keep that size for good: 32 MiB of 1 GiB, two streams of the largest window.
+ */
+const shareOfMemory = 32;
 
 /** A budget that can be looked at. */
 export interface CountedWindowBudget extends WindowBudget {
@@ -10,7 +15,7 @@ export interface CountedWindowBudget extends WindowBudget {
 
 /** What the receive windows of one process may add up to, above each stream's own 256 KiB. Pure. */
 export function windowBudgetBytes(totalMemoryBytes: number): number {
-  return Math.min(maxBudgetBytes, Math.floor(totalMemoryBytes / 16));
+  return Math.min(maxBudgetBytes, Math.floor(totalMemoryBytes / shareOfMemory));
 }
 
 /** One for all sessions of a process. */

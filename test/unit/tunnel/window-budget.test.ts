@@ -4,8 +4,9 @@ import { createWindowBudget, windowBudgetBytes } from '../../../src/tunnel/windo
 const mib = 1024 * 1024;
 
 it.each([
-  [512 * mib, 32 * mib],
-  [1024 * mib, 64 * mib],
+  [512 * mib, 16 * mib],
+  [1024 * mib, 32 * mib],
+  [2048 * mib, 64 * mib],
   [64 * 1024 * mib, 64 * mib],
 ])('of %i bytes of memory, windows may take %i', (memory, budget) => {
   expect(windowBudgetBytes(memory)).toBe(budget);
