@@ -94,8 +94,8 @@ function refuseRival(facts: AdmissionFacts): void {
     if (isAlive && !isRemoved) throw takenByUnknown(request);
     return;
   }
-  const joinedMsAgo = nowMs - Date.parse(current.joinedAt);
-  const isJoining = joinedMsAgo >= 0 && joinedMsAgo < joiningMs;
+  // A rival that came in the same moment may have read its clock later, and so may another controller.
+  const isJoining = Math.abs(nowMs - Date.parse(current.joinedAt)) < joiningMs;
   if (isRemoved || !(isAlive || isJoining)) return;
   if (current.machineId !== request.machineId) throw takenByOther(request, current, isAlive);
   // The same machine again, in the same boot: its first answer was lost, or it was reset.

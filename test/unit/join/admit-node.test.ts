@@ -72,6 +72,15 @@ describe('joining', () => {
     expect(refusal.message).toContain(machineA.machineId);
   });
 
+  it('refuses one of two that ask in the same moment, whoever read the clock first', () => {
+    const current = { ...known, joinedAt: new Date(nowMs + 5).toISOString() };
+    const facts = factsOf({ current, request: requestOf(machineB) });
+    expect(refusalOf(() => admitJoin(facts, 'abc123')).reason).toBe('NameTaken');
+    // What a clock wrote that was wrong by a day holds no name.
+    const tomorrow = { ...known, joinedAt: '2026-11-22T12:00:00.000Z' };
+    expect(admitJoin({ ...facts, current: tomorrow }, 'abc123').machineId).toBe(machineB.machineId);
+  });
+
   it('refuses a copy with the same machine id that is alive in another boot', () => {
     const request = { ...requestOf(machineA), bootId: machineB.bootId };
     const facts = factsOf({ current: known, isAlive: true, request });
