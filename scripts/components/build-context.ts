@@ -66,14 +66,25 @@ async function useHostRoot(options: BuildContextOptions): Promise<DebianRoot> {
   return { directory: '/', triplet: triplets[options.plan.arch], packages };
 }
 
-async function unpackForeignRoot(options: BuildContextOptions): Promise<DebianRoot> {
-  const { plan, reporter, signal, scratchDirectory } = options;
-  const names = packagesOf(plan);
+function unpackForeignRoot(options: BuildContextOptions): Promise<DebianRoot> {
+  const { arch } = options.plan;
+  const title = `Debian packages for ${arch}`;
+  return unpackRoot(title, { ...options, arch, packages: packagesOf(options.plan) });
+}
+
+interface UnpackOptions extends Pick<BuildContext, 'reporter' | 'signal' | 'scratchDirectory'> {
+  readonly arch: Architecture;
+  readonly packages: readonly string[];
+}
+
+/** Debian's files of these packages and of what they need, below the scratch directory, as a step of that title. */
+export async function unpackRoot(title: string, options: UnpackOptions): Promise<DebianRoot> {
+  const { arch, packages, reporter, signal, scratchDirectory } = options;
   const found: DebianRoot[] = [];
-  await reporter.step(`Debian packages for ${plan.arch}`, async () => {
+  await reporter.step(title, async () => {
     const directory = path.join(scratchDirectory, 'debian');
-    found.push(await unpackForeignPackages(names, { arch: plan.arch, directory, signal }));
-    return `${names.length} and what they depend on`;
+    found.push(await unpackForeignPackages(packages, { arch, directory, signal }));
+    return `${packages.length} and what they depend on`;
   });
   const [root] = found;
   if (root === undefined) throw new Error('No Debian root');
@@ -89,7 +100,8 @@ function packagesOf(plan: BuildPlan): readonly string[] {
   return [...new Set(names)].sort();
 }
 
-function once<T>(make: () => Promise<T>): () => Promise<T> {
+/** Makes it at the first call, for all of them. */
+export function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => {
     made ??= make();
