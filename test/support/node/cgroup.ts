@@ -164,9 +164,10 @@ async function limitV1(
   const file = (controller: string, key: string) =>
     path.join(cgroupDirectory(hierarchyOf(layout, controller), name), key);
   if (limits.cpuSet !== undefined) await writeFile(file('cpuset', 'cpuset.cpus'), limits.cpuSet);
-  if (limits.cpus !== 'all') {
+  const quotaUs = cpuQuotaUs(limits);
+  if (quotaUs !== undefined) {
     await writeFile(file('cpu', 'cpu.cfs_period_us'), String(CPU_PERIOD_US));
-    await writeFile(file('cpu', 'cpu.cfs_quota_us'), String(limits.cpus * CPU_PERIOD_US));
+    await writeFile(file('cpu', 'cpu.cfs_quota_us'), String(quotaUs));
   }
   if (limits.memoryBytes !== 'all') {
     await writeFile(file('memory', 'memory.limit_in_bytes'), String(limits.memoryBytes));
@@ -182,14 +183,24 @@ async function limitV2(
 ): Promise<void> {
   const group = cgroupDirectory(hierarchyOf(layout, 'memory'), name);
   if (limits.cpuSet !== undefined) await writeFile(path.join(group, 'cpuset.cpus'), limits.cpuSet);
-  if (limits.cpus !== 'all') {
-    await writeFile(path.join(group, 'cpu.max'), `${limits.cpus * CPU_PERIOD_US} ${CPU_PERIOD_US}`);
+  const quotaUs = cpuQuotaUs(limits);
+  if (quotaUs !== undefined) {
+    await writeFile(path.join(group, 'cpu.max'), `${quotaUs} ${CPU_PERIOD_US}`);
   }
   if (limits.memoryBytes !== 'all') {
     await writeFile(path.join(group, 'memory.max'), String(limits.memoryBytes));
     await writeIfPresent(path.join(group, 'memory.swap.max'), '0');
   }
   await mkdir(path.join(group, 'init'), { recursive: true });
+}
+
+/**
+ * Only for a part of a CPU: whole ones are held by the cpuset, and no real machine has a quota. v1 refuses a child a
+ * larger one than its parent has, so pods with a limit of more CPUs than the node has would not start.
+ */
+function cpuQuotaUs({ cpus, cpuSet }: CgroupLimits): number | undefined {
+  if (cpus === 'all' || (cpuSet !== undefined && Number.isInteger(cpus))) return undefined;
+  return cpus * CPU_PERIOD_US;
 }
 
 /** v1: a new cpuset is empty and takes no process until it has CPUs and memory nodes. */

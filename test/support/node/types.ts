@@ -28,7 +28,7 @@ export interface NodeNetworkOptions {
 export interface NodeOptions {
   /** `[a-z0-9-]`, at most 40 characters; unique on the machine. It is the node's hostname. */
   readonly name: string;
-  /** Quota in CPUs (0.5, 1, 2) and a cpuset of that many, rounded up. Default 1; `all` = no limit. */
+  /** A cpuset of that many CPUs, rounded up, and a quota when it is no whole number. Default 1; `all` = no limit. */
   readonly cpus?: number | 'all';
   /** Limit of memory including page cache, shown as MemTotal. Default 1 GiB; `all` = no limit. */
   readonly memoryBytes?: number | 'all';
