@@ -1,4 +1,6 @@
 // What `./scripts/test` decides without running anything: which floors, and what a report adds up to.
+import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 
 export const FLOORS = ['unit', 'integration', 'e2e'] as const;
 
@@ -62,9 +64,21 @@ export interface VitestReport {
   readonly numPendingTests: number;
   readonly numTodoTests: number;
   readonly testResults: readonly {
+    /** The file's absolute path. */
+    readonly name: string;
     readonly status: string;
-    readonly assertionResults: readonly { readonly status: string }[];
+    /** Why the file could not be loaded; empty when it was. */
+    readonly message: string;
+    readonly assertionResults: readonly TestResult[];
   }[];
+}
+
+interface TestResult {
+  readonly status: string;
+  /** The names of its describes and its own, with blanks between them. */
+  readonly fullName: string;
+  /** With stack traces. */
+  readonly failureMessages?: readonly string[] | null;
 }
 
 /**
@@ -83,4 +97,30 @@ export function totalsOf(report: VitestReport | undefined, exitCode: number | nu
     failed: failed === 0 && exitCode !== 0 ? 1 : failed,
     skipped: report.numPendingTests + report.numTodoTests,
   };
+}
+
+/**
+ * A line for each failed test and each file that could not be loaded, with the first line of the reason. They are
+ * printed once more at the very end: of a long log often only that is kept.
+ * @param root what the paths of files are shown relative to.
+ */
+export function failuresOf(report: VitestReport | undefined, root: string): readonly string[] {
+  return (report?.testResults ?? []).flatMap((file) => {
+    const name = path.relative(root, file.name);
+    const failed = file.assertionResults.filter((test) => test.status === 'failed');
+    if (failed.length > 0) {
+      return failed.map(
+        (test) => `${name}: ${test.fullName}: ${firstLine(test.failureMessages?.[0])}`,
+      );
+    }
+    return file.status === 'failed' ? [`${name}: ${firstLine(file.message)}`] : [];
+  });
+}
+
+function firstLine(text: string | undefined): string {
+  return (
+    stripVTControlCharacters(text ?? '')
+      .trim()
+      .split('\n', 1)[0] || 'no reason was given'
+  );
 }

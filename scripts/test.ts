@@ -7,6 +7,7 @@ import { runChecks } from './check.ts';
 import { RESULT_FILE } from './conformance-run/summary.ts';
 import {
   addTotals,
+  failuresOf,
   NOTHING,
   renderTotals,
   type Selection,
@@ -28,6 +29,9 @@ type FloorRun = Selection['floors'][number];
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const FAILURE: Totals = { ...NOTHING, failed: 1 };
+
+/** What failed on the floors, a line each. */
+const failures: string[] = [];
 
 const args = process.argv.slice(2);
 if (args.some((argument) => argument.startsWith('-'))) {
@@ -58,6 +62,8 @@ function runAll(selection: Selection): number {
     console.log('✗ no test ran');
     totals = FAILURE;
   }
+  if (failures.length > 0)
+    console.log(`\nFailed:\n${failures.map((line) => `  ${line}`).join('\n')}`);
   console.log(`\n${renderTotals(totals)}`);
   return totals.failed === 0 ? 0 : 1;
 }
@@ -137,7 +143,9 @@ function runFloor(floor: FloorRun): Totals {
     // A forgotten test.only would silently leave the others out.
     const options = ['--project', floor.name, '--allowOnly=false', ...reporters, ...empty];
     const { status } = vitest(['run', ...options, ...floor.filters], 'inherit');
-    const totals = totalsOf(readReport(file), status);
+    const report = readReport(file);
+    const totals = totalsOf(report, status);
+    failures.push(...failuresOf(report, ROOT));
     const mark = totals.failed === 0 ? '✓' : '✗';
     console.log(`${mark} ${floor.name}: ${renderTotals(totals)} (${secondsSince(started)} s)`);
     return totals;

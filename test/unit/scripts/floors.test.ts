@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  failuresOf,
   renderTotals,
   selectRun,
   type Totals,
@@ -49,8 +50,13 @@ describe('selectRun', () => {
 });
 
 describe('totalsOf', () => {
-  const broken = { status: 'failed', assertionResults: [] };
-  const failedTest = { status: 'failed', assertionResults: [{ status: 'failed' }] };
+  const file = { name: '/root/test/unit/a.test.ts', message: '' };
+  const broken = { ...file, status: 'failed', assertionResults: [] };
+  const failedTest = {
+    ...file,
+    status: 'failed',
+    assertionResults: [{ status: 'failed', fullName: 'a' }],
+  };
 
   test.each<[string, VitestReport | undefined, number | null, Totals]>([
     ['all passed', report({ numPassedTests: 3 }), 0, { passed: 3, failed: 0, skipped: 0 }],
@@ -89,4 +95,38 @@ describe('totalsOf', () => {
 test('renderTotals names skipped tests only when there are some', () => {
   expect(renderTotals({ passed: 3, failed: 0, skipped: 0 })).toBe('3 passed, 0 failed');
   expect(renderTotals({ passed: 3, failed: 1, skipped: 2 })).toBe('3 passed, 1 failed, 2 skipped');
+});
+
+describe('failuresOf', () => {
+  const file = { name: '/root/test/unit/a.test.ts', message: '' };
+  const passed = { status: 'passed', fullName: 'a works', failureMessages: [] };
+
+  test('names failed tests with the first line of the reason, without colours', () => {
+    const failureMessages = [
+      '\u001B[31mAssertionError: expected 1 to be 2\u001B[39m\n    at a.ts:1',
+    ];
+    const failed = { status: 'failed', fullName: 'a breaks', failureMessages };
+    const results = [{ ...file, status: 'failed', assertionResults: [passed, failed] }];
+    expect(failuresOf(report({ testResults: results }), '/root')).toEqual([
+      'test/unit/a.test.ts: a breaks: AssertionError: expected 1 to be 2',
+    ]);
+  });
+
+  test('names a file that could not be loaded', () => {
+    const broken = {
+      ...file,
+      message: 'Cannot find module',
+      status: 'failed',
+      assertionResults: [],
+    };
+    expect(failuresOf(report({ testResults: [broken] }), '/root')).toEqual([
+      'test/unit/a.test.ts: Cannot find module',
+    ]);
+  });
+
+  test('is silent about what passed, and without a report', () => {
+    const results = [{ ...file, status: 'passed', assertionResults: [passed] }];
+    expect(failuresOf(report({ testResults: results }), '/root')).toEqual([]);
+    expect(failuresOf(undefined, '/root')).toEqual([]);
+  });
 });
