@@ -18,8 +18,8 @@ export interface Pace {
   readonly proven: ProvenWindow;
 }
 
-/** What a path needed some time ago, it may need again. */
-const provenForMs = 60_000;
+/** What a path needed some time ago, it may need again: links do not change within minutes. */
+const provenForMs = 600_000;
 
 /** The largest window that a stream of the session used up in time: the next one need not find out step by step. */
 export class ProvenWindow {
@@ -39,8 +39,9 @@ export class ProvenWindow {
 }
 
 /**
- * What the peer may send on one stream. It grows while the path could carry more and the reader keeps up. What was
- * granted cannot be taken back, so shrinking is granting nothing until the rest fits the smaller window.
+ * What the peer may send on one stream. It grows while the path could carry more and the reader keeps up, twofold at
+ * first, then fourfold at each round trip: 16 MiB after four, where doubling takes six, each at a fraction of the speed.
+ * What was granted cannot be taken back, so shrinking is granting nothing until the rest fits the smaller window.
  */
 export class ReceiveWindow {
   readonly #budget: WindowBudget;
@@ -104,9 +105,12 @@ export class ReceiveWindow {
     this.#roundBytes = 0;
     if (!isTooSmall(this.#target, { elapsedMs, growthMs: pace.growthMs, queued })) return;
     pace.proven.prove(this.#target, pace.nowMs);
-    const doubled = Math.min(this.#target * 2, maxWindowBytes);
     const proven = pace.proven.at(pace.nowMs);
-    if (!(proven > doubled && this.#growTo(proven))) this.#growTo(doubled);
+    // What the sockets behind a stalled reader hold looks like one fast round.
+    const factors = this.#target === initialWindowBytes ? [2] : [4, 2];
+    const steps = factors.map((factor) => Math.min(this.#target * factor, maxWindowBytes));
+    // As much as the budget has room for.
+    [Math.max(proven, ...steps), ...steps].some((wanted) => this.#growTo(wanted));
   }
 
   /** False when the budget does not allow it. */

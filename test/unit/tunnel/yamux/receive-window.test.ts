@@ -89,17 +89,34 @@ describe('a stream on a path that is known', () => {
     expect(window.target).toBe(256 * KiB);
   });
 
-  test('takes a step where the budget has no room for a jump', () => {
-    const window = new ReceiveWindow(countedBudget(1 * MiB));
+  test.each([
+    [1.5 * MiB, 0.5 * MiB],
+    [0.5 * MiB, 0.5 * MiB],
+    [0, 0.25 * MiB],
+  ])('takes what step a budget of %d has room for', (limit, expected) => {
+    const window = new ReceiveWindow(countedBudget(limit));
     transfer(window, { ...fast, bytes: 256 * KiB, startMs: 1, proven: known() });
-    expect(window.target).toBe(512 * KiB);
+    expect(window.target).toBe(expected);
   });
 
-  test('starts from the beginning a minute later', () => {
-    const window = new ReceiveWindow(countedBudget(64 * MiB));
-    transfer(window, { ...fast, bytes: 256 * KiB, startMs: 60_002, proven: known() });
-    expect(window.target).toBe(512 * KiB);
+  test('starts from the beginning ten minutes later', () => {
+    const late = new ReceiveWindow(countedBudget(64 * MiB));
+    transfer(late, { ...fast, bytes: 256 * KiB, startMs: 600_002, proven: known() });
+    expect(late.target).toBe(512 * KiB);
+    const timely = new ReceiveWindow(countedBudget(64 * MiB));
+    transfer(timely, { ...fast, bytes: 256 * KiB, startMs: 599_000, proven: known() });
+    expect(timely.target).toBe(8 * MiB);
   });
+});
+
+test('a fast long path needs four rounds to the largest window', () => {
+  const window = new ReceiveWindow(countedBudget(64 * MiB));
+  const fast = { bytesPerMs: 170 * KiB, growthMs: 100, proven: new ProvenWindow() };
+  const targets = [256 * KiB, 512 * KiB, 2 * MiB, 8 * MiB].map((bytes, round) => {
+    transfer(window, { ...fast, bytes, startMs: 1 + round * 60 });
+    return window.target;
+  });
+  expect(targets).toEqual([512 * KiB, 2 * MiB, 8 * MiB, maxWindowBytes]);
 });
 
 test('a fast long path gets 16 MiB, and gives the budget back at the end', () => {
