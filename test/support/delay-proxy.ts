@@ -167,18 +167,27 @@ function forward(from: Socket, to: Socket, context: ForwardContext): () => void 
   };
   const pump = () => {
     timer = undefined;
+    // What is due at one time leaves by one call of the system.
+    to.cork();
+    try {
+      deliverDue();
+    } finally {
+      to.uncork();
+    }
+  };
+  const deliverDue = () => {
+    let isFull = false;
     for (let part = queue[0]; part !== undefined && !context.isStopped(); part = queue[0]) {
       const waitMs = part.dueMs - performance.now();
       // Timers have whole milliseconds: what is due within half of one goes now.
       if (waitMs > 0.5) {
-        timer = setTimeout(pump, waitMs);
-        return;
+        if (!isFull) timer = setTimeout(pump, waitMs);
+        break;
       }
       queue.shift();
-      if (deliver(part)) continue;
-      to.once('drain', pump);
-      return;
+      if (!deliver(part)) isFull = true;
     }
+    if (isFull) to.once('drain', pump);
   };
   const add = (data: Buffer | 'end') => {
     const bytes = data === 'end' ? 0 : data.length;
