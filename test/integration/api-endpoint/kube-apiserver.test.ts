@@ -58,6 +58,40 @@ test('kubectl works through it, before and after the API server restarts', async
   await endpoint.waitHealth(address, 'healthy');
 });
 
+test('one whose process is stopped is left and cut, and used again when it goes on', async () => {
+  const other = await rig.serve('other');
+  const balanced = await rig.balance({
+    servers: [address],
+    learnedFile: path.join(rig.directory, 'stopped.json'),
+    ca: `${await readFile(controlPlane.caFile, 'utf8')}\n${rig.authority.ca}`,
+    timings: { checkAnswerTimeoutMs: 2_000, hurriedAnswerTimeoutMs: 1_000, firstAnswerMs: 500 },
+  });
+  await balanced.waitHealth(address, 'healthy');
+  const watch = watchNamespaces(balanced.port());
+  const pid = controlPlane.apiServerPid();
+  if (pid === undefined) throw new Error('no API server');
+  try {
+    await watch.hasBegun;
+    balanced.update([other.address]);
+    await balanced.waitHealth(other.address, 'healthy');
+    expect(balanced.status().chosen).toBe(address);
+    // The kernel goes on accepting connections for it.
+    process.kill(pid, 'SIGSTOP');
+    expect(await balanced.ask()).toBe('other');
+    await watch.hasEnded;
+    expect(balanced.status()).toMatchObject({ chosen: other.address, cutConnections: 1 });
+  } finally {
+    process.kill(pid, 'SIGCONT');
+    watch.kill();
+  }
+  await balanced.waitHealth(address, 'healthy');
+  await other.kill();
+  const through = [`--server=https://127.0.0.1:${balanced.port()}`];
+  expect(await kubectl('get', 'namespace', 'default', '-o', 'name', ...through)).toContain(
+    'default',
+  );
+});
+
 test('the list follows the EndpointSlice of the API, with the permission to read that one only', async () => {
   const abort = new AbortController();
   const files = await controlPlane.clientCertificate('system:node:edge-1', ['edge']);
@@ -108,6 +142,20 @@ test('the list follows the EndpointSlice of the API, with the permission to read
     client.close();
   }
 });
+
+/** One connection that stays open, and what tells that it ended. */
+function watchNamespaces(port: number) {
+  const child = execFile(componentBinary('kubectl'), [
+    ...[`--kubeconfig=${controlPlane.kubeconfig}`, `--cache-dir=${rig.directory}/kubectl`],
+    ...[`--server=https://127.0.0.1:${port}`, 'get', '--raw'],
+    '/api/v1/namespaces?watch=true',
+  ]);
+  return {
+    hasBegun: new Promise((resolve) => child.stdout?.once('data', resolve)),
+    hasEnded: new Promise((resolve) => child.once('close', resolve)),
+    kill: () => child.kill(),
+  };
+}
 
 async function apply(manifest: string): Promise<void> {
   const child = execFile(componentBinary('kubectl'), [
