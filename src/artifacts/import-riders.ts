@@ -1,33 +1,38 @@
 import { type BundleOptions, importBundle } from './bundle.ts';
-import { readBundleHead } from './bundle-head.ts';
 import { annotations } from './media-types.ts';
 import { writeIndex } from './oci-layout.ts';
-import { findLeftBehind, findRiderChanges, isLeftBehind } from './riders.ts';
+import { findArriving, findLeftBehind, isLeftBehind } from './riders.ts';
 import { type ArtifactStore, readStoreIndex } from './store.ts';
 import type { Architecture, Descriptor, OciIndex } from './types.ts';
 
 /**
  * Imports what rides along in a bundle, unless the store has it all: also for a node that lacks nothing of its own, and
- * so had no reason to read the bundle. Once it is there only the beginning of the bundle is read. What rode in earlier
- * bundles and not in this one stays, and is marked for `artifacts prune`.
+ * so had no reason to read the bundle. Once it is there the bundle is not read. What rode in earlier bundles and not in
+ * this one stays, and is marked for `artifacts prune`.
  * @throws UserError as `importBundle`.
  */
 export async function importRiders(
-  options: BundleOptions & { readonly ridersFor: Architecture },
+  options: BundleOptions & {
+    /** The bundle's own, as it was read when the bundle was checked. */
+    readonly index: OciIndex;
+    readonly ridersFor: Architecture;
+  },
   signal: AbortSignal,
 ): Promise<void> {
-  const { store, path, ridersFor } = options;
-  const head = await readBundleHead(path, {
-    ...{ what: `import ${path}`, needsSignatures: false, signal },
-  });
-  const { arriving } = await findRiderChanges(store, head.index, ridersFor);
-  if (arriving.length > 0) await importBundle({ ...options, lacking: [], signal });
-  await markLeftBehind(store, head.index);
+  const { store, index: given, ridersFor } = options;
+  const stored = await readStoreIndex(store);
+  const arriving = await findArriving(store, { stored, given }, ridersFor);
+  if (arriving.length === 0) return await markLeftBehind(store, stored, given);
+  await importBundle({ ...options, lacking: [], signal });
+  await markLeftBehind(store, await readStoreIndex(store), given);
 }
 
 /** Writes nothing where the store says so already. */
-async function markLeftBehind(store: ArtifactStore, given: OciIndex): Promise<void> {
-  const stored = await readStoreIndex(store);
+async function markLeftBehind(
+  store: ArtifactStore,
+  stored: OciIndex,
+  given: OciIndex,
+): Promise<void> {
   const left = findLeftBehind(stored, given);
   if (left === undefined) return;
   const isMarkedRight = (entry: Descriptor) => isLeftBehind(entry) === left.includes(entry);

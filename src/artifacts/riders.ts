@@ -37,12 +37,27 @@ export async function findRiderChanges(
   given: OciIndex,
   arch: Architecture,
 ): Promise<RiderChanges> {
+  const stored = await readStoreIndex(store);
+  const left = findLeftBehind(stored, given) ?? [];
+  return {
+    arriving: await findArriving(store, { stored, given }, arch),
+    leaving: left.filter((entry) => !isLeftBehind(entry)),
+  };
+}
+
+/** What rides along in a bundle for nodes of an architecture, and the store has not, or not with all its blobs. */
+export async function findArriving(
+  store: ArtifactStore,
+  { stored, given }: { readonly stored: OciIndex; readonly given: OciIndex },
+  arch: Architecture,
+): Promise<readonly Descriptor[]> {
+  const known = new Set(stored.manifests.map(({ digest }) => digest));
   const arriving: Descriptor[] = [];
   for (const entry of given.manifests) {
-    if (isRider(entry, arch) && !(await hasEntry(store, entry))) arriving.push(entry);
+    if (!isRider(entry, arch)) continue;
+    if (!known.has(entry.digest) || !(await hasBlobs(store, entry))) arriving.push(entry);
   }
-  const left = findLeftBehind(await readStoreIndex(store), given) ?? [];
-  return { arriving, leaving: left.filter((entry) => !isLeftBehind(entry)) };
+  return arriving;
 }
 
 /**
@@ -76,11 +91,8 @@ export async function riderImages(
     .map(({ reference }) => ({ kind: 'image', reference, arch }));
 }
 
-/** Whether the store has exactly this entry, with all its blobs. */
-export async function hasEntry(store: ArtifactStore, entry: Descriptor): Promise<boolean> {
-  const { manifests } = await readStoreIndex(store);
-  const isKnown = manifests.some(({ digest }) => digest === entry.digest);
-  const manifest = isKnown ? await readManifest(store.directory, entry) : undefined;
+async function hasBlobs(store: ArtifactStore, entry: Descriptor): Promise<boolean> {
+  const manifest = await readManifest(store.directory, entry);
   if (manifest === undefined) return false;
   for (const blob of blobsOfEntry(entry, manifest, undefined)) {
     if (!(await hasBlob(store.directory, blob))) return false;

@@ -60,9 +60,10 @@ export async function takeRiders(
   signal: AbortSignal,
 ): Promise<void> {
   const bundle = bundleOptions(options);
-  if (bundle === undefined) return;
+  const index = options.bundle?.index;
+  if (bundle === undefined || index === undefined) return;
   const { importRiders } = await import('../artifacts/import-riders.ts');
-  await importRiders({ ...bundle, ridersFor: options.ridersFor }, signal);
+  await importRiders({ ...bundle, index, ridersFor: options.ridersFor }, signal);
 }
 
 function mirrorSource(spec: ArtifactsSpec, options: ArtifactSourcesOptions): ArtifactSource {

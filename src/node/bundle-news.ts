@@ -1,4 +1,3 @@
-import { readBundleHead } from '../artifacts/bundle-head.ts';
 import { findStore } from '../artifacts/inspect-store.ts';
 import { describeContent, entryContent } from '../artifacts/oci-documents.ts';
 import { findRiderChanges } from '../artifacts/riders.ts';
@@ -21,9 +20,7 @@ export async function findBundleNews(
   const bundle = await checkBundle(given, signal, { arch });
   const store = bundle === undefined ? undefined : await findStore(storeDir);
   if (bundle === undefined || store === undefined) return [];
-  const what = `import ${bundle.path}`;
-  const head = await readBundleHead(bundle.path, { what, needsSignatures: false, signal });
-  const { arriving, leaving } = await findRiderChanges(store, head.index, arch);
+  const { arriving, leaving } = await findRiderChanges(store, bundle.index, arch);
   return [
     ...arriving.map((entry) => `+ ${describe(entry)} from the bundle`),
     ...leaving.map((entry) => `- ${describe(entry)}, until mini-k8s artifacts prune`),

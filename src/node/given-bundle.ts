@@ -19,6 +19,8 @@ export interface GivenBundle {
 /** A bundle whose signature was verified where that is wanted. */
 export interface CheckedBundle {
   readonly path: string;
+  /** Its index.json as it was read for the check: nobody has to read the beginning of the bundle again. */
+  readonly index: OciIndex;
   readonly trustBundle?: string;
   /** Nothing else may be accepted by now. */
   readonly requiresTrust: boolean;
@@ -49,15 +51,20 @@ export async function checkBundle(
     const fix = 'make one with this mini-k8s: mini-k8s bundle create --out bundle.tar.zst';
     throw new UserError({ what, why: misfit, fix });
   }
+  const bundle = { path, index: head.index };
   if (key === undefined) {
-    return { path, requiresTrust: false, ...(trustBundle === undefined ? {} : { trustBundle }) };
+    return {
+      ...bundle,
+      requiresTrust: false,
+      ...(trustBundle === undefined ? {} : { trustBundle }),
+    };
   }
   const why = findSignatureProblem(head, key);
   if (why !== undefined) {
     const fix = 'get the bundle again from where it was signed, or check the key';
     throw new UserError({ what, why, fix });
   }
-  return { path, trustBundle: head.indexSha256, requiresTrust: true };
+  return { ...bundle, trustBundle: head.indexSha256, requiresTrust: true };
 }
 
 /** Why nothing of its components can be used here; undefined when something can, or it has none. Pure. */

@@ -28,7 +28,8 @@ test('a node that is given the bundle has an image for each of its references, o
   const bundle = path.join(fixture.folder, 'bundle');
   const trustBundle = await writeSuiteBundle(fixture.content, bundle);
   const store = await emptyStore(fixture.folder);
-  const options = { path: bundle, store, trustBundle, onEvent: () => {} };
+  const index = await readIndex(bundle);
+  const options = { path: bundle, index, store, trustBundle, onEvent: () => {} };
   await importRiders({ ...options, ridersFor: 'amd64' }, neverAborted);
 
   const images = await riderImages(store, 'amd64');

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { writeBundledStack } from '../../../src/artifacts/bundle-manifests.ts';
@@ -9,6 +10,11 @@ import { riderImages } from '../../../src/artifacts/riders.ts';
 import { type ArtifactStore, findImage, verifyStore } from '../../../src/artifacts/store.ts';
 import type { Descriptor } from '../../../src/artifacts/types.ts';
 import { findBundleNews } from '../../../src/node/bundle-news.ts';
+import {
+  type CheckedBundle,
+  checkBundle,
+  type GivenBundle,
+} from '../../../src/node/given-bundle.ts';
 import { machineArch } from '../../../src/node/host-facts.ts';
 import { emptyStore, makeTar, neverAborted, temporaryFolder } from '../artifacts/bundle-fixture.ts';
 
@@ -59,6 +65,15 @@ test('a bundle in which nothing rides leaves all, and one that has it again keep
   expect(await references(store)).toEqual([shop1, web]);
 });
 
+test('a checked bundle of which the store has all is not read again', async () => {
+  const { store, check } = await prepare();
+  const bundle = await check({ images: [shop1], stack: 'first' });
+  await take(store, bundle);
+  await rm(bundle.path, { recursive: true });
+  await take(store, bundle);
+  expect(await references(store)).toEqual([shop1]);
+});
+
 const layerBytes = 100_000;
 
 interface Riding {
@@ -70,30 +85,35 @@ interface Riding {
 async function prepare() {
   const folder = await temporaryFolder();
   const store = await emptyStore(folder);
-  const made = new Map<string, Promise<{ path: string; trustBundle: string }>>();
+  const made = new Map<string, Promise<GivenBundle>>();
   const bundleOf = (riding: Riding) => {
     const name = JSON.stringify(riding);
     const bundle = made.get(name) ?? makeBundle(path.join(folder, `bundle-${made.size}`), riding);
     made.set(name, bundle);
     return bundle;
   };
+  const check = async (riding: Riding) => {
+    const bundle = await checkBundle(await bundleOf(riding), neverAborted, { arch });
+    if (bundle === undefined) throw new Error('no bundle was given');
+    return bundle;
+  };
   return {
     store,
-    give: async (riding: Riding) => {
-      const bundle = { ...(await bundleOf(riding)), store, ridersFor: arch, onEvent: () => {} };
-      await importRiders(bundle, neverAborted);
-    },
-    news: async (riding: Riding) => {
-      const { path: bundle, trustBundle } = await bundleOf(riding);
-      return findBundleNews({ bundle, trustBundle }, { storeDir: store.directory }, neverAborted);
-    },
+    check,
+    give: async (riding: Riding) => take(store, await check(riding)),
+    news: async (riding: Riding) =>
+      findBundleNews(await bundleOf(riding), { storeDir: store.directory }, neverAborted),
   };
+}
+
+async function take(store: ArtifactStore, bundle: CheckedBundle): Promise<void> {
+  await importRiders({ ...bundle, store, ridersFor: arch, onEvent: () => {} }, neverAborted);
 }
 
 /** Each image has the same bytes in every bundle. */
 const layers = new Map([shop1, shop2, web].map((name) => [name, randomBytes(layerBytes)]));
 
-async function makeBundle(directory: string, { images, stack }: Riding) {
+async function makeBundle(directory: string, { images, stack }: Riding): Promise<GivenBundle> {
   const writer = await createLayoutWriter(directory);
   const entries: Descriptor[] = [];
   for (const reference of images) {
@@ -106,7 +126,7 @@ async function makeBundle(directory: string, { images, stack }: Riding) {
     entries.push(await writeBundledStack(directory, { name: 'shop', files }));
   }
   const { indexSha256 } = await writeIndex(directory, entries);
-  return { path: directory, trustBundle: indexSha256 };
+  return { bundle: directory, trustBundle: indexSha256 };
 }
 
 async function references(store: ArtifactStore): Promise<string[]> {
