@@ -7,6 +7,7 @@ import { sleep } from '../base/time.ts';
 import type { Paths } from '../config/paths.ts';
 import { endContainers } from '../host/container-processes.ts';
 import type { Component } from '../supervisor/types.ts';
+import { type Ctr, containerdClient } from './containerd-client.ts';
 import { type PodContainer, readContainers, stopWaves } from './pod-containers.ts';
 
 const run = promisify(execFile);
@@ -95,22 +96,6 @@ async function stopContainers(options: EndPodsOptions): Promise<void> {
   } catch (error) {
     options.logger.warn('Containers could not be stopped gently', { reason: errorMessage(error) });
   }
-}
-
-type Ctr = (args: readonly string[], timeoutMs?: number) => Promise<string>;
-
-/** Its errors have no more than the exit code: a command of a pod may be in what is called, and a secret in that. */
-function containerdClient(paths: Paths): Ctr {
-  const common = ['--address', paths.containerdSocket, '--namespace', 'k8s.io'];
-  return async (args, timeoutMs = 10_000) => {
-    const options = { timeout: timeoutMs, maxBuffer: 16 * 1024 * 1024 };
-    const result = run(`${paths.binDir}/ctr`, [...common, ...args], options);
-    const { stdout } = await result.catch((error: { code?: unknown; killed?: boolean }) => {
-      const why = error.killed === true ? 'took too long' : `ended with ${String(error.code)}`;
-      throw new Error(`ctr ${args[0]} ${args[1]} ${why}`);
-    });
-    return stdout;
-  };
 }
 
 /** Each gets its signal at once, or after its hook, and is waited for as long as its pod's grace period says. */

@@ -3,11 +3,11 @@ import { errorMessage } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { sleep } from '../base/time.ts';
 import { runTool } from '../host/run-tool.ts';
+import type { Ctr } from './containerd-client.ts';
 import type { PodContainer, PreStopHook } from './pod-containers.ts';
 
 export interface PreStopOptions {
-  /** `ctr` with the arguments that lead to this containerd, ended after so long; throws with its exit code. */
-  readonly ctr: (args: readonly string[], timeoutMs: number) => Promise<string>;
+  readonly ctr: Ctr;
   /** Where the pipes of a hook's output are, which nobody reads. */
   readonly fifoDir: string;
   readonly logger: Logger;

@@ -1,15 +1,22 @@
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { createLogger } from '../../../src/base/logger.ts';
+import { type Ctr, containerdClient } from '../../../src/node/containerd-client.ts';
 import type { PreStopHook } from '../../../src/node/pod-containers.ts';
 import { runPreStop } from '../../../src/node/pre-stop.ts';
 
 /** Runs a hook of a container whose process is this one, and whose network is this machine's. */
-async function runHook(preStop: PreStopHook, options: { limitMs?: number; error?: Error } = {}) {
+async function runHook(
+  preStop: PreStopHook,
+  options: { limitMs?: number; error?: Error; ctr?: Ctr } = {},
+) {
   // As what is left of a grace period.
-  const { limitMs = 5000.125, error } = options;
+  const { limitMs = 5000.125, error, ctr } = options;
   const calls: (readonly string[])[] = [];
   const lines: string[] = [];
   const startedAt = performance.now();
@@ -18,12 +25,14 @@ async function runHook(preStop: PreStopHook, options: { limitMs?: number; error?
     ...{ graceMs: 30_000, preStop },
   };
   await runPreStop(container, limitMs, {
-    ctr: async (args, timeoutMs) => {
-      AbortSignal.timeout(timeoutMs);
-      calls.push(args);
-      if (error !== undefined) throw error;
-      return `TASK    PID    STATUS\nabc     ${process.pid}    RUNNING\n`;
-    },
+    ctr:
+      ctr ??
+      (async (args, timeoutMs = 0) => {
+        AbortSignal.timeout(timeoutMs);
+        calls.push(args);
+        if (error !== undefined) throw error;
+        return `TASK    PID    STATUS\nabc     ${process.pid}    RUNNING\n`;
+      }),
     fifoDir: '/run/hooks',
     logger: createLogger({ level: 'debug', format: 'text', write: (line) => lines.push(line) }),
   });
@@ -44,6 +53,20 @@ test('a command runs in the container, and one that fails is told', async () => 
   expect(failed.log).toContain('The preStop hook of shop/web-0 (main) failed');
   expect(failed.log).toContain('ctr tasks exec ended with 3');
   expect(failed.log).not.toContain('secret');
+});
+
+test('a command that does not end holds nothing up, whatever it does with signals', async () => {
+  const binDir = await mkdtemp(path.join(tmpdir(), 'mini-k8s-pre-stop-'));
+  onTestFinished(() => rm(binDir, { recursive: true }));
+  // As ctr, which gives SIGTERM to the command and waits for its end.
+  const script = "#!/bin/sh\ntrap '' TERM\nexec sleep 40\n";
+  await writeFile(path.join(binDir, 'ctr'), script, { mode: 0o755 });
+  const ctr = containerdClient({ binDir, containerdSocket: '/run/none.sock' });
+  const hook: PreStopHook = { type: 'exec', command: ['sh', '-c', 'bye --password=secret'] };
+  const { log, elapsedMs } = await runHook(hook, { limitMs: 500, ctr });
+  expect(elapsedMs).toBeLessThan(30_000);
+  expect(log).toContain('ctr tasks exec took too long');
+  expect(log).not.toContain('secret');
 });
 
 test('a pause lasts no longer than the grace period', async () => {
