@@ -116,7 +116,8 @@ function readHook(annotations: Annotations): PreStopHook | undefined {
     type: 'http',
     host,
     port: findPort(httpGet.port, annotations),
-    path,
+    // kubelet asks for `/bye` where `bye` is said.
+    path: path.startsWith('/') ? path : `/${path}`,
     isSecure: scheme === 'HTTPS',
     headers: Object.fromEntries(httpHeaders.map(({ name, value }) => [name, value])),
   };

@@ -68,6 +68,10 @@ describe('parseContainer', () => {
       },
     ],
     [
+      { httpGet: { port: 80, path: 'bye?now' } },
+      { type: 'http', host: '', port: 80, path: '/bye?now', isSecure: false, headers: {} },
+    ],
+    [
       { httpGet: { port: 8443, host: '10.0.0.9', scheme: 'HTTPS' } },
       { type: 'http', host: '10.0.0.9', port: 8443, path: '/', isSecure: true, headers: {} },
     ],
