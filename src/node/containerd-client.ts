@@ -20,6 +20,8 @@ export function containerdClient({
       killSignal: 'SIGKILL',
       maxBuffer: 16 * 1024 * 1024,
     });
+    // A hook of a pod has no stdin with kubelet either, and one that reads would wait for its end.
+    result.child.stdin?.end();
     const { stdout } = await result.catch((error: { code?: unknown; killed?: boolean }) => {
       const why = error.killed === true ? 'took too long' : `ended with ${String(error.code)}`;
       throw new Error(`ctr ${args[0]} ${args[1]} ${why}`);

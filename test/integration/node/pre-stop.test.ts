@@ -55,18 +55,27 @@ test('a command runs in the container, and one that fails is told', async () => 
   expect(failed.log).not.toContain('secret');
 });
 
-test('a command that does not end holds nothing up, whatever it does with signals', async () => {
+/** Calls this script as ctr. */
+async function ctrOf(script: string): Promise<Ctr> {
   const binDir = await mkdtemp(path.join(tmpdir(), 'mini-k8s-pre-stop-'));
   onTestFinished(() => rm(binDir, { recursive: true }));
+  await writeFile(path.join(binDir, 'ctr'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return containerdClient({ binDir, containerdSocket: '/run/none.sock' });
+}
+
+test('a command that does not end holds nothing up, whatever it does with signals', async () => {
   // As ctr, which gives SIGTERM to the command and waits for its end.
-  const script = "#!/bin/sh\ntrap '' TERM\nexec sleep 40\n";
-  await writeFile(path.join(binDir, 'ctr'), script, { mode: 0o755 });
-  const ctr = containerdClient({ binDir, containerdSocket: '/run/none.sock' });
+  const ctr = await ctrOf("trap '' TERM\nexec sleep 40");
   const hook: PreStopHook = { type: 'exec', command: ['sh', '-c', 'bye --password=secret'] };
   const { log, elapsedMs } = await runHook(hook, { limitMs: 500, ctr });
   expect(elapsedMs).toBeLessThan(30_000);
   expect(log).toContain('ctr tasks exec took too long');
   expect(log).not.toContain('secret');
+});
+
+test('a command that reads its input has none', async () => {
+  const hook: PreStopHook = { type: 'exec', command: ['cat'] };
+  expect((await runHook(hook, { limitMs: 30_000, ctr: await ctrOf('exec cat') })).log).toBe('');
 });
 
 test('a pause lasts no longer than the grace period', async () => {
