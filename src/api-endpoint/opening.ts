@@ -5,7 +5,7 @@ export interface Opening {
   /**
    * Lets the client talk to the server until that answers.
    * - `answered`: they belong together from now on. Also when the client says more than can be said again.
-   * - `silent`: the server said nothing for so long, or went away; nothing of it has reached the client.
+   * - `silent`: the server said nothing for so long, hung up or went away; nothing of it has reached the client.
    */
   offer(server: Socket, silenceMs: number): Promise<'answered' | 'silent'>;
   /** Says what the client said so far, for better or worse. */
@@ -44,10 +44,10 @@ export function createOpening(client: Socket): Opening {
         const finish = (outcome: 'answered' | 'silent') => {
           clearTimeout(timer);
           client.off('data', listen).off('end', part).off('close', part).pause();
-          server.off('data', answer).off('end', part).off('close', leave).pause();
+          server.off('data', answer).off('end', leave).off('close', leave).pause();
           resolve(outcome);
         };
-        server.on('data', answer).once('end', part).once('close', leave);
+        server.on('data', answer).once('end', leave).once('close', leave);
         client.once('end', part).once('close', part);
         repeat(server);
         if (said.length > 0) waitForAnswer();

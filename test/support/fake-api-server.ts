@@ -27,6 +27,8 @@ export interface FakeApiServer {
   /** Accepts connections, and says nothing on these and on older ones, as a frozen process does. */
   freeze(): void;
   thaw(): void;
+  /** Accepts connections and ends each without a word, as one does that is about to stop. */
+  hangUp(): void;
   /** Resets every connection and listens no more, as a killed process does. */
   kill(): Promise<void>;
 }
@@ -38,6 +40,7 @@ export async function startFakeApiServer(options: FakeApiServerOptions): Promise
   let readyz: Readyz = 200;
   let checks = 0;
   let isFrozen = false;
+  let isHangingUp = false;
   const tls = authority.issueServer({ dnsNames: ['kubernetes'] });
   const server: Server = createServer(tls, (request, response) => {
     if (request.url !== '/readyz') {
@@ -55,6 +58,10 @@ export async function startFakeApiServer(options: FakeApiServerOptions): Promise
     socket.on('error', () => {});
     socket.once('close', () => sockets.delete(socket));
     if (isFrozen) return;
+    if (isHangingUp) {
+      socket.resume().end();
+      return;
+    }
     const target = connect({ host: '127.0.0.1', port: inner, allowHalfOpen: true });
     for (const each of [socket, target]) {
       joined.add(each);
@@ -83,6 +90,9 @@ export async function startFakeApiServer(options: FakeApiServerOptions): Promise
     thaw: () => {
       isFrozen = false;
       for (const socket of joined) socket.resume();
+    },
+    hangUp: () => {
+      isHangingUp = true;
     },
     kill: async () => {
       const closed = [front, server].map((each) => new Promise((resolve) => each.close(resolve)));

@@ -13,14 +13,21 @@ afterEach(() => rig.cleanUp());
 
 const [halfRequest, otherHalf] = ['GET /who HTTP/1.1\r\n', 'Host: kubernetes\r\n\r\n'];
 
-test('one that froze a moment ago delays a new connection for less than a second', async () => {
-  const { endpoint, used, other } = await twoServers({ firstAnswerMs: 200 });
+test('one that froze a moment ago is passed over before a look has told more of it', async () => {
+  const { endpoint, used, other } = await twoServers({
+    firstAnswerMs: 1_000,
+    hurriedAnswerTimeoutMs: 600_000,
+  });
   used.freeze();
-  const startedAt = performance.now();
   expect(await endpoint.ask()).toBe(other.name);
-  expect(performance.now() - startedAt).toBeLessThan(1_000);
   expect(endpoint.status()).toMatchObject({ chosen: other.address, refusedConnections: 0 });
-  await endpoint.waitHealth(used.address, 'dead');
+});
+
+test('one that hangs up without a word costs nobody a connection', async () => {
+  const { endpoint, used, other } = await twoServers();
+  used.hangUp();
+  expect(await endpoint.ask()).toBe(other.name);
+  expect(endpoint.status()).toMatchObject({ refusedConnections: 0 });
 });
 
 test('one that goes away before it has answered costs nobody a connection', async () => {
@@ -89,6 +96,8 @@ async function twoServers(timings: Partial<ApiEndpointTimings> = {}) {
   for (const { address } of servers) await endpoint.waitHealth(address, 'healthy');
   const [a, b] = servers;
   const [used, other] = (await endpoint.ask()) === 'a' ? [a, b] : [b, a];
+  // On a loaded machine the first that was asked may have been slow, and is looked at again.
+  for (const { address } of servers) await endpoint.waitHealth(address, 'healthy');
   return { endpoint, used, other };
 }
 
