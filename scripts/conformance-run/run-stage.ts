@@ -95,6 +95,8 @@ function ginkgoArguments({ stage, programs, kubeconfig, directory }: StageRun): 
 
 async function runGinkgo(run: StageRun): Promise<string> {
   const { programs, directory, expected, signal, say } = run;
+  // It listens from here on only: what begins after an abort, nobody would end.
+  signal.throwIfAborted();
   const log = createWriteStream(path.join(directory, 'output.log'));
   // A group of its own: the terminal's Ctrl-C is for this process, which ends all of the group.
   const child = spawn(programs.ginkgo, ginkgoArguments(run), {
@@ -118,6 +120,8 @@ async function runGinkgo(run: StageRun): Promise<string> {
   try {
     return await new Promise<string>((resolve, reject) => {
       child.once('error', reject);
+      // Such as a full disk; unheard, it would end this process, and leave the nodes where they are.
+      log.on('error', reject);
       child.once('close', (code, name) => resolve(String(code ?? name)));
     });
   } finally {
