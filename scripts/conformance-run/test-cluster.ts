@@ -97,7 +97,10 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   await waitForRoutes(cluster, [controller, workerNode], signal);
   const seconds = Math.round((performance.now() - readyAtMs) / 1000);
   say(`Pods of both nodes reach each other, ${seconds} s after all was Ready`);
-  return await clusterHandle({ options, controller, workerNode, cluster, worker }, stack.move());
+  const handle = await clusterHandle({ options, controller, workerNode, cluster, worker }, stack);
+  signal.throwIfAborted();
+  const owned = stack.move();
+  return { ...handle, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 interface NodeList {
@@ -139,14 +142,17 @@ async function waitForRoutes(
   );
 }
 
-async function clusterHandle(parts: Parts, owned: AsyncDisposableStack): Promise<TestCluster> {
+async function clusterHandle(
+  parts: Parts,
+  stack: AsyncDisposableStack,
+): Promise<Omit<TestCluster, keyof AsyncDisposable>> {
   const { options, cluster, controller, workerNode } = parts;
   const kubeconfig = path.join(options.directory, 'kubeconfig');
   await mkdir(options.directory, { recursive: true });
   await writeFile(kubeconfig, await cluster.run(['kubeconfig', 'admin']), { mode: 0o600 });
   const memory = [controller, workerNode].map(watchMemory);
   const oom = await watchOomKills();
-  for (const watch of [...memory, oom]) owned.defer(() => watch.stop());
+  for (const watch of [...memory, oom]) stack.defer(() => watch.stop());
   const { version, kubernetesVersion } = await cluster.status();
   return {
     ...{ kubeconfig, version, kubernetesVersion },
@@ -154,7 +160,6 @@ async function clusterHandle(parts: Parts, owned: AsyncDisposableStack): Promise
       await oom.stop();
       return await describeNodes(parts, memory, oom);
     },
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
