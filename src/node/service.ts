@@ -57,7 +57,7 @@ export async function restartService(
 }
 
 export interface LogOptions {
-  /** Only what this component says, all of it; the service's log has what matters of all. */
+  /** Only what this component says, all that is kept of it; the service's log has what matters of all. */
   readonly component?: string;
   readonly follows: boolean;
   /** Anything that journalctl takes. */
@@ -74,10 +74,7 @@ export async function showLogs(options: LogOptions): Promise<number> {
     return show('journalctl', ['--unit', serviceName, '--output', 'cat', ...follow, ...since]);
   }
   refuseSince(options);
-  return show(
-    'tail',
-    options.follows ? ['-n', '200', '-F', serviceLogFile] : ['-n', '+1', serviceLogFile],
-  );
+  return showFile(serviceLogFile, options);
 }
 
 async function showComponentLog(component: string, options: LogOptions): Promise<number> {
@@ -92,7 +89,14 @@ async function showComponentLog(component: string, options: LogOptions): Promise
       fix: 'mini-k8s status lists the components',
     });
   }
-  return show('tail', options.follows ? ['-n', '200', '-F', file] : ['-n', '+1', file]);
+  return showFile(file, options);
+}
+
+/** With what was in it before it was last emptied, which is all that is kept. */
+async function showFile(file: string, { follows }: LogOptions): Promise<number> {
+  if (follows) return show('tail', ['-n', '200', '-F', file]);
+  const older = `${file}.1`;
+  return show('cat', (await exists(older)) ? [older, file] : [file]);
 }
 
 function refuseSince({ since }: LogOptions): void {

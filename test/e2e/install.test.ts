@@ -239,6 +239,9 @@ describe.skipIf(nodeSkipReason() !== undefined)(
         '[kubelet] ready after',
       );
       expect(await machine.run(['logs', 'kube-apiserver'])).toContain('Serving securely');
+      // As when the file was full, and began again.
+      await machine.node.writeFile('/run/mini-k8s/log/kube-scheduler.log.1', 'said before\n');
+      expect(await machine.run(['logs', 'kube-scheduler'])).toMatch(/^said before\n./);
       const unknown = await machine.node.exec(['/usr/local/bin/mini-k8s', 'logs', '../etcd']);
       expect(unknown.exitCode).toBe(1);
       expect(unknown.stderr).toContain('fix: mini-k8s status lists the components');
