@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
+import { errorCode } from '../../src/base/errors.ts';
 import { readTextIfExists } from '../../src/base/files.ts';
 import { parseDryRun, parseStageReport, type StageReport } from './ginkgo-report.ts';
 import { createLiveProgress } from './live-progress.ts';
@@ -138,6 +139,6 @@ function killGroup(leader: number | undefined): void {
   try {
     process.kill(-leader, 'SIGKILL');
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    if (errorCode(error) !== 'ESRCH') throw error;
   }
 }
