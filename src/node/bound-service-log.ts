@@ -11,6 +11,7 @@ const checkIntervalMs = 60_000;
 export interface LogBounds {
   readonly maxBytes: number;
   readonly intervalMs: number;
+  readonly onFailure: (error: unknown) => void;
 }
 
 /**
@@ -24,25 +25,34 @@ export async function boundServiceLog(
   signal: AbortSignal,
 ): Promise<void> {
   if (env['RC_SVCNAME'] === undefined) return;
-  await boundLog(
-    process.stderr.fd,
-    { maxBytes: maxLogBytes, intervalMs: checkIntervalMs },
-    signal,
-  ).catch((error: unknown) => {
-    logger.warn('The log file cannot be kept small', { reason: errorMessage(error) });
-  });
+  const bounds = { maxBytes: maxLogBytes, intervalMs: checkIntervalMs };
+  let reason: string | undefined;
+  const onFailure = (error: unknown) => {
+    // Once for each reason: a line a minute would fill the file that is too large already.
+    if (errorMessage(error) === reason) return;
+    reason = errorMessage(error);
+    logger.warn('The log file cannot be kept small', { reason });
+  };
+  await boundLog(process.stderr.fd, { ...bounds, onFailure }, signal);
 }
 
 /** The same for any descriptor. Resolves when aborted, or when it is no file. */
 export async function boundLog(fd: number, bounds: LogBounds, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const found = fstatSync(fd);
-    if (!found.isFile()) return;
-    if (found.size > bounds.maxBytes) {
-      const file = await readlink(`/proc/self/fd/${fd}`);
-      await copyFile(file, `${file}.1`);
-      ftruncateSync(fd, 0);
+    try {
+      const found = fstatSync(fd);
+      if (!found.isFile()) return;
+      if (found.size > bounds.maxBytes) await empty(fd);
+    } catch (error) {
+      // A full disk gets room again: the next look may do it.
+      bounds.onFailure(error);
     }
     await sleep(bounds.intervalMs, signal).catch(() => {});
   }
+}
+
+async function empty(fd: number): Promise<void> {
+  const file = await readlink(`/proc/self/fd/${fd}`);
+  await copyFile(file, `${file}.1`);
+  ftruncateSync(fd, 0);
 }
