@@ -74,12 +74,12 @@ function repeat(intervalMs: number, work: () => Promise<unknown>): Watch {
   const abort = new AbortController();
   const run = async () => {
     while (!abort.signal.aborted) {
-      await work();
+      // A node that goes away while it is looked at has no more to tell; one look that fails is not the last one.
+      await work().catch(() => {});
       await sleep(intervalMs, abort.signal).catch(() => {});
     }
   };
-  // A node that goes away while it is looked at has no more to tell.
-  const ended = run().catch(() => {});
+  const ended = run();
   return {
     stop: async () => {
       abort.abort();

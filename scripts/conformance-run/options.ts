@@ -16,13 +16,19 @@ export interface ConformanceOptions {
   readonly procs: number;
   /** Of each node. */
   readonly memoryBytes: number;
-  /** Of each node: a quota, and what its kubelet sees. */
+  /** Of each node: what it gets, and what its kubelet sees. */
   readonly cpus: number;
   /** Leave the cluster running behind the tests, until Ctrl-C. */
   readonly keepsCluster: boolean;
   readonly isBuildOnly: boolean;
   /** Absolute path of the directory for reports and logs. */
   readonly output: string;
+}
+
+/** Of one node: `1 CPU, 1024 MiB`. */
+export function renderSize(options: Pick<ConformanceOptions, 'cpus' | 'memoryBytes'>): string {
+  const { cpus, memoryBytes } = options;
+  return `${cpus} ${cpus === 1 ? 'CPU' : 'CPUs'}, ${memoryBytes / 1024 ** 2} MiB`;
 }
 
 const GIBIBYTE = 1024 ** 3;

@@ -7,7 +7,7 @@ import { type ConformanceSuite, provideSuite } from '../conformance-suite/provid
 import { ensurePackages, NODE_COMMANDS } from '../local-cluster/ensure-packages.ts';
 import { requireKernel } from '../local-cluster/kernel.ts';
 import { buildExecutable, workspaceOf } from '../local-cluster/workspace.ts';
-import type { ConformanceOptions } from './options.ts';
+import { type ConformanceOptions, renderSize } from './options.ts';
 import { type RunFacts, renderSummary } from './render-summary.ts';
 import { countConformanceTests, listTests, runStage } from './run-stage.ts';
 import { planStages, type Stage, stageNames } from './stages.ts';
@@ -36,9 +36,7 @@ export async function runConformance(run: ConformanceRun, signal: AbortSignal): 
   const plan = await planTests(run, suite, signal);
   const { say, output, cpus, memoryBytes } = run;
   await clearOutput(output);
-  say(
-    `Making two nodes, ${cpus} CPUs and ${memoryBytes / 1024 ** 2} MiB each; mini-k8s gets no configuration`,
-  );
+  say(`Making two nodes, each ${renderSize(run)}; mini-k8s gets no configuration`);
   const { bundle, bundleSha256 } = suite;
   await using cluster = await startTestCluster({
     ...{ executable, bundle, bundleSha256, cpus, memoryBytes, say, signal },

@@ -18,6 +18,7 @@ import {
   watchMemory,
   watchOomKills,
 } from './node-watch.ts';
+import { renderSize } from './options.ts';
 
 export interface TestClusterOptions {
   /** Paths on the host. */
@@ -172,7 +173,7 @@ async function describeNodes(
     .getJson(['pods', '-n', 'kube-system'])
     .then((list) => list as PodList)
     .catch(() => undefined);
-  const size = `${options.cpus} CPUs, ${options.memoryBytes / 1024 ** 2} MiB`;
+  const size = renderSize(options);
   const parts = [
     { role: 'controller', node: controller, ask: cluster.status } as const,
     { role: 'worker', node: workerNode, ask: worker.status } as const,

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { parseConformanceOptions } from '../../../../scripts/conformance-run/options.ts';
+import {
+  parseConformanceOptions,
+  renderSize,
+} from '../../../../scripts/conformance-run/options.ts';
 
 const parse = (...args: readonly string[]) => parseConformanceOptions(args, '/checkout');
 
@@ -39,4 +42,12 @@ describe('the command line of the conformance run', () => {
   ])('refuses %j', (args, why) => {
     expect(() => parse(...args)).toThrow(why);
   });
+});
+
+it.each([
+  [1, 1, '1 CPU, 1024 MiB'],
+  [2, 2, '2 CPUs, 2048 MiB'],
+  [0.5, 1, '0.5 CPUs, 1024 MiB'],
+])('a node of %d CPUs and %d GiB is described', (cpus, gibibytes, text) => {
+  expect(renderSize({ cpus, memoryBytes: gibibytes * 1024 ** 3 })).toBe(text);
 });
