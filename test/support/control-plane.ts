@@ -2,7 +2,6 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -10,6 +9,7 @@ import { waitFor } from '../../src/base/time.ts';
 import { createKubeClient } from '../../src/kube-client/client.ts';
 import type { KubeClient } from '../../src/kube-client/types.ts';
 import { componentBinary } from './components.ts';
+import { freePorts } from './free-ports.ts';
 
 const run = promisify(execFile);
 
@@ -56,7 +56,7 @@ export interface ControlPlaneOptions {
 
 /**
  * Starts etcd and kube-apiserver from `componentBinary()` with certificates made by openssl and waits for `/readyz`.
- * @throws Error with the last lines of the log when one does not become ready in 60 s.
+ * @throws Error with the last lines of the log when one does not become ready in three minutes.
  */
 export async function startControlPlane(
   options: ControlPlaneOptions = {},
@@ -107,6 +107,7 @@ async function startIn(directory: string, context: StartContext): Promise<TestCo
   await run('openssl', ['genrsa', '-out', file('service-account.key'), '2048']);
   const adminToken = 'test-admin-token';
   await writeFile(file('tokens.csv'), `${adminToken},token-admin,1,"system:masters"\n`);
+  // etcd takes seconds to start, kube-apiserver is started after it, and again later: nobody else may get their ports.
   const [clientPort = 0, peerPort = 0, apiPort = 0] = await freePorts(3);
   const etcdUrl = `http://127.0.0.1:${clientPort}`;
   await startEtcd(directory, { etcdUrl, peerUrl: `http://127.0.0.1:${peerPort}`, context });
@@ -216,7 +217,7 @@ async function ready(
         if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${name} exited`);
         return probe();
       },
-      { subject: `${name} to be ready`, timeoutMs: 60_000, intervalMs: 100 },
+      { subject: `${name} to be ready`, timeoutMs: 180_000, intervalMs: 100 },
     );
   } catch (error) {
     const log = await readFile(path.join(directory, `${name}.log`), 'utf8').catch(() => '');
@@ -291,19 +292,6 @@ async function issue(
     ...['-extfile', file('ext')],
   ]);
   return { certFile: file('crt'), keyFile: file('key') };
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports: number[] = [];
-  for (const server of servers) {
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('no port');
-    ports.push(address.port);
-  }
-  for (const server of servers) await new Promise((resolve) => server.close(resolve));
-  return ports;
 }
 
 function renderKubeconfig(options: { server: string; ca: string } & ClientFiles): string {
