@@ -17,10 +17,10 @@ export async function killRunOf(
     said += chunk.toString();
   });
   try {
-    await waitFor(() => said.includes('made'), { subject: 'the node', timeoutMs: 30_000 });
+    await waitFor(() => said.includes('made'), { subject: 'the node', timeoutMs: 120_000 });
     await whileItLives();
   } finally {
     child.kill('SIGKILL');
   }
-  await waitFor(() => child.signalCode !== null, { subject: 'the end', timeoutMs: 5000 });
+  await waitFor(() => child.signalCode !== null, { subject: 'the end', timeoutMs: 20_000 });
 }

@@ -248,9 +248,8 @@ describe.skipIf(nodeSkipReason() !== undefined)('removal of sites behind NAT', (
       const upstream = await createSite('nat-lost-up');
       const site = await createNatSite({ name: 'nat-lost', upstream });
       await createNode({ name: 'nat-lost', network: { site }, ...${JSON.stringify(small)} });`);
-    expect(await cleanStaleNodes()).toEqual(
-      expect.arrayContaining(['nat-lost', 'site.nat-lost', 'site.nat-lost-up']),
-    );
+    // Every run that makes a node does this first: another test file's may have been quicker.
+    await cleanStaleNodes();
     const file = namespaceFile('site.nat-lost');
     expect(existsSync(file)).toBe(false);
     expect(await readFile('/proc/self/mounts', 'utf8')).not.toContain(file);

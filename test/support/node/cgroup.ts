@@ -44,10 +44,12 @@ export async function createCgroups(
 ): Promise<void> {
   for (const hierarchy of layout) {
     const parent = path.join(hierarchy.mountPoint, CGROUP_PARENT);
-    if (isUnified(layout)) await enableControllers(hierarchy.mountPoint);
-    await mkdir(parent, { recursive: true });
-    if (isUnified(layout)) await enableControllers(parent);
+    // At once: whoever removes the last node takes an empty parent away.
     await mkdir(path.join(parent, name), { recursive: true });
+    if (isUnified(layout)) {
+      await enableControllers(hierarchy.mountPoint);
+      await enableControllers(parent);
+    }
     if (hierarchy.controllers.includes('cpuset')) {
       await inheritCpuSet(parent);
       await inheritCpuSet(path.join(parent, name));
@@ -73,7 +75,7 @@ export async function settleUnified(
       for (const pid of pids) await moveQuietly(path.join(group, 'init', 'cgroup.procs'), pid);
       return pids.length === 0;
     },
-    { subject: `the processes of node ${name} to move`, timeoutMs: 5000, intervalMs: 10 },
+    { subject: `the processes of node ${name} to move`, timeoutMs: 30_000, intervalMs: 10 },
   );
   await enableControllers(group);
 }
@@ -124,7 +126,7 @@ export async function setFrozen(
     },
     {
       subject: `node ${name} to ${isFrozen ? 'freeze' : 'thaw'}`,
-      timeoutMs: 10_000,
+      timeoutMs: 30_000,
       intervalMs: 20,
     },
   );
@@ -145,7 +147,7 @@ export async function removeCgroups(
     },
     {
       subject: `the processes of node ${name} to end`,
-      timeoutMs: 30_000,
+      timeoutMs: 60_000,
       intervalMs: 20,
       describe: () => `pids ${left.join(', ')}`,
     },
@@ -253,7 +255,7 @@ async function removeTree(group: string): Promise<void> {
       const results = await Promise.all([...groups].reverse().map(removeGroup));
       return results.every(Boolean);
     },
-    { subject: `the removal of ${group}`, timeoutMs: 20_000, intervalMs: 50 },
+    { subject: `the removal of ${group}`, timeoutMs: 60_000, intervalMs: 50 },
   );
 }
 

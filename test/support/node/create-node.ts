@@ -31,7 +31,7 @@ import { systemSubmounts } from './submounts.ts';
 import { GIBIBYTE, type NodeOptions, type TestNode } from './types.ts';
 
 const DEFAULT_DISK_BYTES = 12 * GIBIBYTE;
-const BOOT_TIMEOUT_MS = 30_000;
+const BOOT_TIMEOUT_MS = 120_000;
 
 /** `sleep` gives the shell something to wait for; `wait` reaps whatever ends meanwhile. */
 const DEFAULT_INIT = 'while :; do sleep 2147483647 & wait; done';
@@ -107,7 +107,7 @@ async function bringUp(
   const wrapper = await boot({ options, directory, layout, device });
   const pid = await waitFor(() => findInit(layout, name), {
     subject: `PID 1 of node ${name}`,
-    timeoutMs: 5000,
+    timeoutMs: 30_000,
     intervalMs: 20,
   });
   await moveOutOfNode(layout, wrapper);

@@ -58,7 +58,7 @@ export async function detachDisk(file: string): Promise<void> {
       for (const device of devices) await tryOnHost(['losetup', '--detach', device]);
       return devices.length === 0;
     },
-    { subject: `the loop device of ${file} to be free`, timeoutMs: 20_000, intervalMs: 50 },
+    { subject: `the loop device of ${file} to be free`, timeoutMs: 60_000, intervalMs: 50 },
   );
 }
 

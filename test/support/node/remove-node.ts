@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, errorMessage } from '../../../src/base/errors.ts';
+import { waitFor } from '../../../src/base/time.ts';
+import { tryNamedLock } from '../../../src/node/lock.ts';
 import { removeCgroups } from './cgroup.ts';
 import { readCgroupLayout } from './cgroup-layout.ts';
 import { detachDisk } from './disk.ts';
@@ -89,9 +91,22 @@ function stoppedRecord(record: NodeRecord): NodeRecord {
 
 /**
  * Removes the nodes and sites of runs that ended without removing them (SIGKILL, crash). Persistent ones and those
- * whose process is alive stay. Returns the names of what was removed.
+ * whose process is alive stay. One process at a time: two that remove the same node fail over what the other has just
+ * removed, and who comes second finds everything done. Returns the names of what was removed.
  */
 export async function cleanStaleNodes(): Promise<readonly string[]> {
+  const lock = await waitFor(() => tryNamedLock('mini-k8s-clean-stale-nodes'), {
+    subject: 'another process to have removed what crashed runs have left',
+    timeoutMs: 120_000,
+  });
+  try {
+    return await removeStale();
+  } finally {
+    await lock.release();
+  }
+}
+
+async function removeStale(): Promise<readonly string[]> {
   const removed: string[] = [];
   const records = await listRecords();
   // Nodes first: a site's bridge is theirs.

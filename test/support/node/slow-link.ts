@@ -47,7 +47,7 @@ export async function slowDownLink(site: NatSite, line: SlowLine): Promise<Async
   try {
     await waitFor(() => said.includes('ready\n'), {
       subject: 'the slow line',
-      timeoutMs: 5000,
+      timeoutMs: 30_000,
       intervalMs: 20,
       describe: () => said,
     });
