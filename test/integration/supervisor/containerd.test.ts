@@ -82,7 +82,7 @@ test('containers live on when containerd is restarted, and are no orphans', asyn
     await ctr('container', 'rm', id);
     await waitFor(() => markedPids(rig.dir).length === 1, {
       subject: 'the end of the shim',
-      timeoutMs: 10_000,
+      timeoutMs: 20_000,
     });
   }
 });

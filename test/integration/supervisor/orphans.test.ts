@@ -17,7 +17,7 @@ async function leaveOrphans(rig: Rig): Promise<void> {
     host.stdout.once('data', () => resolve());
     host.once('exit', (code) => reject(new Error(`The host exited with ${code}`)));
   });
-  await waitFor(() => existsSync(rig.file('started')), { subject: 'the shim', timeoutMs: 5000 });
+  await waitFor(() => existsSync(rig.file('started')), { subject: 'the shim', timeoutMs: 20_000 });
   const exited = new Promise((resolve) => host.once('exit', resolve));
   host.kill('SIGKILL');
   await exited;
@@ -49,7 +49,7 @@ async function startMarked(rig: Rig, name: string, instance: string): Promise<Ch
   mkdirSync(rig.file('pid'), { recursive: true });
   await waitFor(() => child.pid !== undefined && isRunning(child.pid), {
     subject: name,
-    timeoutMs: 5000,
+    timeoutMs: 20_000,
   });
   return child;
 }
@@ -130,7 +130,10 @@ describe('endOrphans spares', () => {
       [instanceVariable]: rig.dir,
     };
     const shim = spawn('sleep', ['1000'], { env, detached: true, stdio: 'ignore' });
-    await waitFor(() => markedPids(rig.dir).length === 1, { subject: 'the shim', timeoutMs: 5000 });
+    await waitFor(() => markedPids(rig.dir).length === 1, {
+      subject: 'the shim',
+      timeoutMs: 20_000,
+    });
     expect(await sweep(rig)).toEqual([]);
     expect(isRunning(shim.pid ?? 0)).toBe(true);
     await kill(shim.pid ?? 0);

@@ -30,14 +30,15 @@ describe('the output of a process', () => {
     const supervisor = rig.supervise([program]);
     await supervisor.start(never);
     const lines = () => rig.log.filter(({ msg }) => msg.startsWith('chatty.go'));
-    await waitFor(() => lines().length === 3, { subject: '3 lines', timeoutMs: 5000 });
+    await waitFor(() => lines().length === 3, { subject: '3 lines', timeoutMs: 20_000 });
     expect(lines()[1]).toMatchObject({ level: 'info', component: 'chatty' });
     expect(lines()[1]?.msg).toMatch(/^chatty.go:2\] line 2 \.+$/);
   });
 
   test('is kept in two files of bounded size, with the last 20 lines at hand, in little memory', async () => {
     await using rig = new Rig();
-    const deps = { ...rig.deps, outputTiming: { ...defaultOutputTiming, rotateBytes, batchMs: 5 } };
+    const outputTiming = { ...defaultOutputTiming, pollMs: 600_000, rotateBytes, batchMs: 5 };
+    const deps = { ...rig.deps, outputTiming };
     Object.assign(rig, { deps });
     const lineCount = 200_000; // 20 MB
     const program = rig.process({
@@ -55,14 +56,14 @@ describe('the output of a process', () => {
     // The flood is over when all of it was seen; only then is the end of the output certain to be kept.
     await waitFor(() => readWritten(pid) >= lineCount * 100 && statSync(file).size <= rotateBytes, {
       subject: 'the end of the flood',
-      timeoutMs: 30_000,
+      timeoutMs: 120_000,
       describe: () => `${readWritten(pid)} bytes written, ${statSync(file).size} in the file`,
     });
     process.kill(pid, 'SIGUSR2');
     const lastLine = () => statusOf(supervisor, 'chatty').lastOutput.at(-1) ?? '';
     await waitFor(() => lastLine().includes(`line ${lineCount + 20} `), {
       subject: 'the last line',
-      timeoutMs: 5000,
+      timeoutMs: 20_000,
       describe: lastLine,
     });
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * 1024 * 1024);
@@ -77,7 +78,7 @@ describe('the output of a process', () => {
 });
 
 describe('OutputFollower', () => {
-  const quick = { ...defaultOutputTiming, batchMs: 1, rotateBytes };
+  const quick = { ...defaultOutputTiming, batchMs: 1, pollMs: 600_000, rotateBytes };
 
   function follow(rig: Rig, name: string, timing = quick) {
     const file = rig.file(name);
@@ -115,7 +116,7 @@ describe('OutputFollower', () => {
     const seen = () => rig.log.filter(({ msg }) => msg.startsWith('line')).length;
     for (let n = 1; n <= 30; n += 1) {
       appendFileSync(file, `${`line ${n}`.padEnd(9999, '.')}\n`);
-      await waitFor(() => seen() === n, { subject: `line ${n}`, timeoutMs: 2000, intervalMs: 1 });
+      await waitFor(() => seen() === n, { subject: `line ${n}`, timeoutMs: 20_000, intervalMs: 1 });
     }
     follower.close();
     expect(statSync(file).size).toBeLessThan(rotateBytes + 10_000);
@@ -132,7 +133,7 @@ describe('OutputFollower', () => {
       return write(...records);
     };
     appendFileSync(file, `${`${'x'.repeat(999)}\n`.repeat(66)}now\n`);
-    await waitFor(() => statSync(file).size === 0, { subject: 'rotation', timeoutMs: 2000 });
+    await waitFor(() => statSync(file).size === 0, { subject: 'rotation', timeoutMs: 20_000 });
     follower.close();
     expect(follower.lastLines().slice(-2)).toEqual(['now', 'late']);
   });
@@ -160,7 +161,7 @@ describe('OutputFollower', () => {
     const { file, follower } = follow(rig, 'a.log');
     mkdirSync(`${file}.1`);
     appendFileSync(file, `${'x'.repeat(999)}\n`.repeat(70));
-    await waitFor(() => statSync(file).size === 0, { subject: 'rotation', timeoutMs: 2000 });
+    await waitFor(() => statSync(file).size === 0, { subject: 'rotation', timeoutMs: 20_000 });
     appendFileSync(file, 'after\n');
     follower.close();
     expect(follower.lastLines().at(-1)).toBe('after');
@@ -170,11 +171,19 @@ describe('OutputFollower', () => {
   test('costs no processor time while nothing is written', async () => {
     await using rig = new Rig();
     const followers = Array.from({ length: 10 }, (_, n) => follow(rig, `${n}.log`).follower);
-    await sleep(50);
-    const before = process.cpuUsage();
-    await sleep(500);
-    const used = process.cpuUsage(before);
+    const used: number[] = [];
+    const isQuiet = async () => {
+      const before = process.cpuUsage();
+      await sleep(500);
+      const { user, system } = process.cpuUsage(before);
+      used.push(user + system);
+      return user + system < 50_000;
+    };
+    // This process has other work now and then, such as its garbage; a follower that looked would do so every time.
+    await waitFor(isQuiet, {
+      ...{ subject: 'half a second without work', timeoutMs: 20_000 },
+      describe: () => `microseconds: ${used.join()}`,
+    });
     for (const follower of followers) follower.close();
-    expect(used.user + used.system).toBeLessThan(50_000);
   });
 });

@@ -57,7 +57,7 @@ describe('a process', () => {
     await supervisor.start(never);
     await waitFor(() => rig.read('log/me.log').includes('uid='), {
       subject: 'output',
-      timeoutMs: 5000,
+      timeoutMs: 20_000,
     });
     const lines = rig.read('log/me.log').trim().split('\n');
     const names = lines.flatMap((line) => /^(\w+)=/.exec(line)?.[1] ?? []);
@@ -105,7 +105,7 @@ describe('a process', () => {
     await supervisor.start(never);
     await waitFor(() => rig.read('log/me.log').includes('uid='), {
       subject: 'output',
-      timeoutMs: 5000,
+      timeoutMs: 20_000,
     });
     expect(rig.read('log/me.log')).toContain('uid=65534 gid=65534 groups=65534 ');
   });
@@ -154,7 +154,8 @@ describe('stop', () => {
     expect(isRunning(child)).toBe(false);
     const { elapsedMs } = await rig.waitForEvent('component-stopped');
     expect(elapsedMs).toBeGreaterThanOrEqual(295);
-    expect(elapsedMs).toBeLessThan(2000);
+    // Every other process of the rig is given 10 s.
+    expect(elapsedMs).toBeLessThan(9_000);
     expect(statusOf(supervisor, 'deaf').state).toMatchObject({
       type: 'Terminated',
       termination: {
@@ -186,12 +187,21 @@ describe('a process that cannot serve', () => {
       rig.script('slow', ['never-ready.sh'], { readyFile: 'never', startTimeoutMs: 300 }),
     ]);
     const started = supervisor.start(never).catch(() => 'rejected');
-    const event = await rig.waitForEvent('component-terminated', 2);
-    expect(event.termination.reason).toBe('StartTimeout');
-    expect(event.termination.message).toMatch(
+    const { termination } = await rig.waitForEvent('component-terminated', 2);
+    expect(termination.reason).toBe('StartTimeout');
+    expect(termination.message).toMatch(
       /^not ready 0.3 s after its start: running \/bin\/ls: exited with code 2: .*never/,
     );
-    expect(event.lastOutput).toEqual(['waiting for a peer that does not come']);
+    // On a busy machine a start may be over before the shell has had its turn; then it is the next one.
+    const lastWords = () =>
+      rig.events.flatMap((event) =>
+        event.type === 'component-terminated' ? [event.lastOutput] : [],
+      );
+    await waitFor(() => lastWords().some(({ length }) => length > 0), {
+      ...{ subject: 'last words', timeoutMs: 60_000, describe: () => JSON.stringify(rig.events) },
+    });
+    const said = lastWords().filter(({ length }) => length > 0);
+    expect(said).toEqual(said.map(() => ['waiting for a peer that does not come']));
     await supervisor.stop();
     expect(await started).toBe('rejected');
   });
@@ -206,7 +216,7 @@ describe('a process that cannot serve', () => {
     ]);
     const before = performance.now();
     await supervisor.start(never);
-    expect(performance.now() - before).toBeLessThan(5000);
+    expect(performance.now() - before).toBeLessThan(30_000);
     expect(rig.history('crashing')).toEqual(['starting', 'terminated', 'starting', 'ready']);
   });
 
@@ -260,7 +270,11 @@ describe('a process that cannot serve', () => {
         reason: 'Error',
         message: expect.stringMatching(message),
       });
-      expect(statusOf(supervisor, 'tool').state).toMatchObject({ reason: 'CrashLoopBackOff' });
+      // It is tried again every now and then, and only in between it shows that.
+      const reason = () => JSON.stringify(statusOf(supervisor, 'tool').state);
+      await waitFor(() => reason().includes('"reason":"CrashLoopBackOff"'), {
+        ...{ subject: 'CrashLoopBackOff', timeoutMs: 20_000, intervalMs: 5, describe: reason },
+      });
       await supervisor.waitReady(['other'], never);
       // Whole before visible: a file that is being written cannot be executed either.
       writeFileSync(`${executable}.new`, '#!/bin/sh\nexec sleep 1000\n', { mode: 0o755 });

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { createLogger } from '../../../src/base/logger.ts';
 import { systemClock, waitFor } from '../../../src/base/time.ts';
 import { instanceVariable } from '../../../src/supervisor/environment.ts';
+import { defaultOutputTiming } from '../../../src/supervisor/output.ts';
 import { listPids, readEnvironment, readProcessStat } from '../../../src/supervisor/proc-files.ts';
 import { type ProcessDeps, processComponent } from '../../../src/supervisor/process.ts';
 import { createSupervisor, type Supervisor } from '../../../src/supervisor/supervisor.ts';
@@ -42,7 +43,9 @@ export class Rig implements AsyncDisposable {
     instance: this.dir,
     logger: this.logger,
     clock: systemClock,
-    probeTiming: { intervalMs: 10, maxIntervalMs: 50, timeoutMs: 2000 },
+    probeTiming: { intervalMs: 10, maxIntervalMs: 50, timeoutMs: 20_000 },
+    // By the kernel's notification alone, however long a busy machine takes.
+    outputTiming: { ...defaultOutputTiming, pollMs: 600_000 },
   };
   readonly #supervisors: Supervisor[] = [];
 
@@ -157,7 +160,7 @@ export async function kill(pid: number): Promise<void> {
   process.kill(pid, 'SIGKILL');
   await waitFor(() => !isRunning(pid), {
     subject: `the end of pid ${pid}`,
-    timeoutMs: 5000,
+    timeoutMs: 20_000,
     intervalMs: 5,
   });
 }
