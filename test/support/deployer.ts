@@ -51,7 +51,7 @@ export function runDeployer(
     async waitForState(name, state) {
       await waitFor(() => (status(name)?.state ?? 'absent') === state, {
         subject: `stack ${name} to be ${state}`,
-        timeoutMs: 20_000,
+        timeoutMs: 60_000,
         intervalMs: 50,
         describe: () => JSON.stringify({ status: deployer.status(), events }),
       });
@@ -93,7 +93,7 @@ export async function waitForObject(
     },
     {
       subject: `${ref.resource.kind} ${ref.name}`,
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
       intervalMs: 50,
       describe: () => JSON.stringify(last ?? 'absent'),
     },

@@ -87,7 +87,7 @@ export async function startDockerRegistry(options: RegistryOptions): Promise<Tes
   };
   onTestFinished(close);
   await waitFor(() => child.exitCode !== null || isListening(address, port), {
-    ...{ subject: 'docker-registry to listen', timeoutMs: 30_000, describe: () => output },
+    ...{ subject: 'docker-registry to listen', timeoutMs: 60_000, describe: () => output },
   });
   if (child.exitCode !== null) throw new Error(`docker-registry ended: ${output}`);
   const base = `${authority === undefined ? 'http' : 'https'}://${host}`;

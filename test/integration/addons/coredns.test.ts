@@ -69,7 +69,7 @@ describe('the packaged CoreDNS', () => {
     resolver.setServers([`127.0.0.1:${dns}`]);
     const isReady = async () => (await fetch(`http://127.0.0.1:${ready}/ready`)).ok;
     const isServing = () => resolver.resolve4(clusterName).catch(() => undefined);
-    const waiting = { timeoutMs: 20_000, describe: () => said.slice(-2000) };
+    const waiting = { timeoutMs: 60_000, describe: () => said.slice(-2000) };
     await waitFor(() => isReady().catch(() => false), { subject: 'CoreDNS', ...waiting });
     await waitFor(isServing, { subject: `an answer for ${clusterName}`, ...waiting });
     return resolver;
@@ -103,7 +103,7 @@ describe('the packaged CoreDNS', () => {
     expect(await resolver.resolve4(clusterName)).toEqual(['10.96.0.1']);
     await write(directory, ['192.0.2.53']);
     const outside = () => resolver.resolve4('example.com').catch(() => undefined);
-    const waiting = { timeoutMs: 20_000, describe: () => said.slice(-2000) };
+    const waiting = { timeoutMs: 60_000, describe: () => said.slice(-2000) };
     const found = await waitFor(outside, { subject: 'a name of the outside', ...waiting });
     expect(found).toEqual(['203.0.113.80']);
     expect(await resolver.resolve4(clusterName)).toEqual(['10.96.0.1']);

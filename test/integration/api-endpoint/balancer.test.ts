@@ -121,7 +121,7 @@ describe('with several API servers', () => {
       await endpoint.waitHealth(used.address, 'not-ready');
       expect(await endpoint.ask()).toBe(used === a ? 'b' : 'a');
       const checks = used.checks();
-      await waitFor(() => used.checks() >= checks + 3, { subject: 'checks', timeoutMs: 5_000 });
+      await waitFor(() => used.checks() >= checks + 3, { subject: 'checks', timeoutMs: 20_000 });
       expect(isCut).toBe(false);
       expect(endpoint.status().cutConnections).toBe(0);
     },
@@ -225,7 +225,7 @@ describe('the list of API servers', () => {
     held.destroy();
     await waitFor(() => endpoint.status().servers.length === 1, {
       subject: 'the server to be forgotten',
-      timeoutMs: 1_000,
+      timeoutMs: 20_000,
     });
   });
 
@@ -315,7 +315,7 @@ describe('the listener', () => {
     const isListening = () => endpoint.status().listening.length === 2;
     await waitFor(isListening, {
       subject: 'the second listener',
-      timeoutMs: 2_000,
+      timeoutMs: 20_000,
       intervalMs: 10,
     });
     expect(await endpoint.ask('127.0.0.2')).toBe('a');
@@ -324,7 +324,7 @@ describe('the listener', () => {
     const again = await endpoint.start(new AbortController().signal);
     await waitFor(isListening, {
       subject: 'the second listener',
-      timeoutMs: 2_000,
+      timeoutMs: 20_000,
       intervalMs: 10,
     });
     await again.stop();
@@ -339,7 +339,7 @@ describe('the listener', () => {
     other.close();
     await waitFor(() => endpoint.status().listening.length === 2, {
       subject: 'the second listener',
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
     });
   });
 
@@ -351,7 +351,7 @@ describe('the listener', () => {
     await endpoint.stop();
     expect(await isCut).toBe(true);
     expect(endpoint.status().activeConnections).toBe(0);
-    await waitFor(() => a.connections() === 0, { subject: 'no connection', timeoutMs: 2_000 });
+    await waitFor(() => a.connections() === 0, { subject: 'no connection', timeoutMs: 20_000 });
   });
 });
 

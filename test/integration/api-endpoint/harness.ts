@@ -100,7 +100,7 @@ function driver(endpoint: ApiEndpoint, ca: string) {
       const find = () => endpoint.status().servers.find((server) => server.address === address);
       await waitFor(() => find()?.health === health, {
         subject: `${address} to be ${health}`,
-        timeoutMs: 5_000,
+        timeoutMs: 20_000,
         intervalMs: 10,
         describe: () => JSON.stringify(endpoint.status().servers),
       });

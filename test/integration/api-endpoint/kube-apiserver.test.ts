@@ -133,7 +133,7 @@ test('the list follows the EndpointSlice of the API, with the permission to read
     await apply(slice('198.51.100.4', '198.51.100.5'));
     await waitKnown('198.51.100.4:6443', '198.51.100.5:6443');
     await apply(slice());
-    await waitFor(() => lists.at(-1)?.length === 0, { subject: 'news', timeoutMs: 5_000 });
+    await waitFor(() => lists.at(-1)?.length === 0, { subject: 'news', timeoutMs: 20_000 });
     expect(known()).toHaveLength(2);
     expect(JSON.parse(await readFile(rig.learnedFile, 'utf8'))).toMatchObject({ servers: known() });
   } finally {

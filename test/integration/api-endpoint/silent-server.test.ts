@@ -37,7 +37,7 @@ test('one that goes away before it has answered costs nobody a connection', asyn
   const answer = endpoint.ask();
   await waitFor(() => used.connections() > before, {
     subject: 'the connection',
-    timeoutMs: 5_000,
+    timeoutMs: 20_000,
   });
   await used.kill();
   expect(await answer).toBe(other.name);
@@ -62,7 +62,7 @@ test('one that answers a request late is asked how it is, and keeps its connecti
   expect(await answerTo(held)).toContain('200 OK');
   // The server is well, and has nothing to say yet.
   held.write(halfRequest);
-  await waitFor(() => used.checks() > checks, { subject: 'a look at it', timeoutMs: 5_000 });
+  await waitFor(() => used.checks() > checks, { subject: 'a look at it', timeoutMs: 20_000 });
   await endpoint.waitHealth(used.address, 'healthy');
   held.write(otherHalf);
   expect(await answerTo(held)).toContain('200 OK');

@@ -49,7 +49,7 @@ export async function startContainerd(
   try {
     await waitFor(async () => child.exitCode !== null || (await accepts(socket)), {
       subject: 'containerd to listen',
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     });
     if (child.exitCode !== null) {
       throw new Error(

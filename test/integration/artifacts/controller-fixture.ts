@@ -74,13 +74,13 @@ export function sourceFrom(
     controllers,
     ca: stores.authority.ca,
     credentials: { kind: 'token', token },
-    dial: (address, signal) => dialTcp({ ...address, timeoutMs: 5000 }, signal),
+    dial: (address, signal) => dialTcp({ ...address, timeoutMs: 30_000 }, signal),
     store: stores.to,
     onEvent: (event) => events.push(event),
     clock: systemClock,
     random: () => 0.5,
     ...options,
-    timing: { firstPauseMs: 5, rounds: 3, stallMs: 5000, ...options.timing },
+    timing: { firstPauseMs: 5, rounds: 3, stallMs: 30_000, ...options.timing },
   });
   return { source, events };
 }

@@ -153,7 +153,7 @@ describe('several controllers', () => {
     const { source } = sourceFrom(stores, [dead.address, registry.address], {
       dial: (address, signal) => {
         if (address.port === dead.port) dials += 1;
-        return dialTcp({ ...address, timeoutMs: 5000 }, signal);
+        return dialTcp({ ...address, timeoutMs: 30_000 }, signal);
       },
     });
     expect(source.description).toBe(`controllers ${dead.address}, ${registry.address}`);

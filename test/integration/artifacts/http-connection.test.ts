@@ -53,7 +53,7 @@ async function serve(begin: (response: ServerResponse) => void) {
   onTestFinished(close);
   const dialed = Promise.withResolvers<Socket>();
   const connection = createHttpConnection({
-    ...{ host: 'test', headers: {}, maxSockets: 1, stallMs: 10_000, onReceived: () => {} },
+    ...{ host: 'test', headers: {}, maxSockets: 1, stallMs: 30_000, onReceived: () => {} },
     openSocket: async () => {
       const socket = connect({ host: '127.0.0.1', port });
       dialed.resolve(socket);

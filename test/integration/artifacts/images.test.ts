@@ -52,13 +52,13 @@ test('images are imported once, in one call, pinned for kubelet, without a secon
       const images = await listCriImages(socket());
       return images.length === 2 && images.every(({ pinned }) => pinned) ? images : undefined;
     },
-    { subject: 'the CRI plugin to report two pinned images', timeoutMs: 10_000 },
+    { subject: 'the CRI plugin to report two pinned images', timeoutMs: 60_000 },
   );
   expect(seen.flatMap(({ tags }) => tags).sort()).toEqual([two.reference, one.reference]);
   const layer = (await findImage(store, one.reference, arch))?.blobs.at(-1)?.digest ?? 'none';
   await waitFor(async () => !(await ctr('content', 'ls', '-q')).includes(layer), {
     subject: 'containerd to drop the unpacked layer',
-    timeoutMs: 10_000,
+    timeoutMs: 60_000,
   });
 
   expect(await ensure([one, two, absent])).toEqual({ events: [], imported: [] });
@@ -76,16 +76,16 @@ test('an image that is not wanted any more stays for the pods that have it, and 
     return images.filter((image) => image.pinned).flatMap(({ tags }) => tags);
   };
   const bothPinned = async () => (await pinned()).length === 2;
-  await waitFor(bothPinned, { subject: 'both to be pinned', timeoutMs: 10_000 });
+  await waitFor(bothPinned, { subject: 'both to be pinned', timeoutMs: 60_000 });
   expect(await ensure([one])).toEqual({ events: [], imported: [] });
   await waitFor(async () => (await pinned()).join() === one.reference, {
     subject: `only ${one.reference} to be pinned`,
-    timeoutMs: 10_000,
+    timeoutMs: 60_000,
   });
   expect(await ctr('images', 'ls', '-q')).toContain(two.reference);
   // Wanted again, it is pinned again.
   expect((await ensure([one, two])).imported).toEqual([two.reference]);
-  await waitFor(bothPinned, { subject: 'both to be pinned again', timeoutMs: 10_000 });
+  await waitFor(bothPinned, { subject: 'both to be pinned again', timeoutMs: 60_000 });
 });
 
 test('only the image that containerd lost is imported again', async () => {
@@ -138,7 +138,7 @@ test('an abort ends a ctr that hangs', async () => {
   });
   const pid = await waitFor(async () => Number(await readTextIfExists(pidFile)) || undefined, {
     subject: 'the hanging ctr to start',
-    timeoutMs: 10_000,
+    timeoutMs: 60_000,
   });
   stopping.abort(new Error('stopping'));
   await expect(attempt).rejects.toThrow('stopping');

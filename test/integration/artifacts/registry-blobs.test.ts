@@ -131,7 +131,7 @@ describe('many clients', () => {
       async () => (await get(port, target, { headers: { range: 'bytes=0-0' } })).status === 206,
       {
         subject: 'a place to be free',
-        timeoutMs: 10_000,
+        timeoutMs: 30_000,
       },
     );
     second.destroy();
@@ -166,7 +166,7 @@ describe('many clients', () => {
     }
     await waitFor(() => registry.connections() === 0 && openFiles(file) === 0, {
       subject: 'all files to be closed',
-      timeoutMs: 10_000,
+      timeoutMs: 30_000,
       describe: () => `${openFiles(file)} open files, ${registry.connections()} connections`,
     });
     expect(warnings).toEqual([]);
@@ -177,7 +177,7 @@ describe('many clients', () => {
     const { target, file } = await makeHuge();
     const stalled = await open(registry.port, target);
     stalled.pause();
-    await waitFor(() => openFiles(file) === 0, { subject: 'the file', timeoutMs: 10_000 });
+    await waitFor(() => openFiles(file) === 0, { subject: 'the file', timeoutMs: 30_000 });
     expect((await get(registry.port, target, { headers: { range: 'bytes=0-0' } })).status).toBe(
       206,
     );

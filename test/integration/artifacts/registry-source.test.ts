@@ -209,7 +209,7 @@ async function taker(
     pinOf: () => undefined,
     authorities,
     dial: async (address, signal) => {
-      const socket = await dialTcp({ ...address, timeoutMs: 10_000 }, signal);
+      const socket = await dialTcp({ ...address, timeoutMs: 30_000 }, signal);
       sockets.push(socket);
       return socket;
     },
@@ -219,7 +219,7 @@ async function taker(
     },
     ...{ store, clock: systemClock, random: Math.random },
     onEvent: (event) => events.push(event),
-    timing: { stallMs: 10_000, firstPauseMs: 10, rounds: 2 },
+    timing: { stallMs: 30_000, firstPauseMs: 10, rounds: 2 },
   });
   return {
     store,

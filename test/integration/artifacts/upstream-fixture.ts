@@ -186,7 +186,7 @@ export function sourceOf(
         {
           host: '127.0.0.1',
           port: host === upstreamHost ? server.port : port,
-          timeoutMs: 5000,
+          timeoutMs: 30_000,
         },
         signal,
       ),
@@ -194,7 +194,7 @@ export function sourceOf(
     clock: systemClock,
     random: () => 0.5,
     ...options,
-    timing: { firstPauseMs: 5, rounds: 3, stallMs: 5000, ...options.timing },
+    timing: { firstPauseMs: 5, rounds: 3, stallMs: 30_000, ...options.timing },
   });
   return { source, events };
 }

@@ -205,7 +205,7 @@ test('everything goes through the proxy', async () => {
       dial: (address, signal) =>
         dialTcp(
           {
-            ...{ ...address, timeoutMs: 5000 },
+            ...{ ...address, timeoutMs: 30_000 },
             proxy: {
               proxy: { protocol: 'http', host: '127.0.0.1', port: proxy.port },
               exceptions: [],

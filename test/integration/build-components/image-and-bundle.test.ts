@@ -200,7 +200,7 @@ describe('pause', () => {
       const children = () => readFile(`${proc}/task/${child.pid}/children`, 'utf8');
       await waitFor(
         async () => (await readlink(`${proc}/exe`)) === pause && (await children()) === '',
-        { subject: 'pause to collect its child', timeoutMs: 10_000, intervalMs: 20 },
+        { subject: 'pause to collect its child', timeoutMs: 20_000, intervalMs: 20 },
       );
       const ended = once(child, 'exit');
       child.kill('SIGTERM');

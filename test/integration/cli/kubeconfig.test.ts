@@ -88,7 +88,7 @@ describe('kubeconfig create', () => {
             return false;
           },
         ),
-      { subject: 'the API to know of the binding', timeoutMs: 20_000, describe: () => last },
+      { subject: 'the API to know of the binding', timeoutMs: 60_000, describe: () => last },
     );
     await expect(kubectl(file, 'get', 'secrets')).rejects.toThrow('is forbidden');
   });

@@ -50,7 +50,7 @@ async function runScript(script: string, home: string): Promise<CommandResult> {
     extendEnv: false,
     reject: false,
     stdin: 'ignore',
-    timeout: 30_000,
+    timeout: 120_000,
   });
   return { exitCode, stdout, stderr };
 }

@@ -90,7 +90,7 @@ test('the same source gives the same bytes', async () => {
     await rm(output, { recursive: true });
   }
   expect(hashes[0]).toBe(hashes[1]);
-}, 120_000);
+}, 600_000);
 
 test('a second build does nothing, and one after a damage repairs it', async () => {
   const output = path.join(scratch, 'again');
@@ -101,7 +101,7 @@ test('a second build does nothing, and one after a damage repairs it', async () 
   await truncate(file, (await stat(file)).size - 1);
   expect(await buildInto(output)).not.toContain('is up to date');
   expect(await hashFile(file)).toBe(good);
-}, 120_000);
+}, 600_000);
 
 describe('makeExecutable', () => {
   test('stops when the generator fails, and leaves no plain Node behind', () => {

@@ -86,7 +86,7 @@ describe('the gateway, by protocol', () => {
     agent.destroy();
     await waitFor(() => rig.gateway.status().tunnelConnections === 0, {
       subject: 'the tunnel to be forgotten',
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
     });
   });
 
@@ -95,7 +95,7 @@ describe('the gateway, by protocol', () => {
     for (const name of ['edge-1', 'edge-2']) {
       await rig.connect({ ALPNProtocols: [tunnelProtocol], ...rig.authority.node(name) });
     }
-    await waitFor(() => rig.tunnels.length === 2, { subject: 'two tunnels', timeoutMs: 5_000 });
+    await waitFor(() => rig.tunnels.length === 2, { subject: 'two tunnels', timeoutMs: 20_000 });
     expect(rig.tunnels.map(({ identity }) => identity.nodeName).toSorted()).toEqual([
       'edge-1',
       'edge-2',
@@ -242,13 +242,13 @@ describe('the life of the gateway', () => {
     await rig.writePair({ cert: renewed.cert });
     await waitFor(() => rig.log.join('').includes('gateway keeps its certificate'), {
       subject: 'the half-written pair to be noticed',
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
     });
     expect(await shown()).toBe(old);
     await rig.writePair({ key: renewed.key });
     await waitFor(async () => (await shown()) !== old, {
       subject: 'the renewed certificate',
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
     });
     expect(rig.log.filter((line) => line.includes('keeps its certificate'))).toHaveLength(1);
   });
@@ -271,7 +271,7 @@ describe('the life of the gateway', () => {
     });
     await waitFor(() => rig.gateway.status().requests >= 3 && rig.tunnels.length === 1, {
       subject: 'all requests to arrive',
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
     });
     const ends = [hanging, dawdling, proxied, agent].map((socket) => {
       socket.resume();
@@ -284,7 +284,7 @@ describe('the life of the gateway', () => {
     await Promise.all(ends);
     await waitFor(() => rig.gateway.status().httpConnections === 0, {
       subject: 'all connections to be forgotten',
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
       describe: () => JSON.stringify(rig.gateway.status()),
     });
     expect(rig.gateway.status()).toMatchObject({ isListening: false, tunnelConnections: 0 });
@@ -300,7 +300,7 @@ describe('the life of the gateway', () => {
     });
     await waitFor(() => rig.tunnels.length === 1, {
       subject: 'the tunnel to arrive',
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
     });
     const ended = closed(agent);
     const stopping = rig.running.stop();

@@ -47,7 +47,7 @@ async function waitForEmpty(rig: GatewayRig): Promise<void> {
     },
     {
       subject: 'every connection to be forgotten',
-      timeoutMs: 10_000,
+      timeoutMs: 20_000,
       describe: () => JSON.stringify(rig.gateway.status()),
     },
   );
@@ -86,7 +86,7 @@ describe('before the handshake is done', () => {
     for (let count = 0; count < 200; count += 1) await dial(rig, '127.0.0.66');
     await waitFor(() => rig.gateway.status().waiting > 100, {
       subject: 'connections to wait',
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
     });
     expect(rig.gateway.status().handshaking).toBe(defaultLimits.handshakesPerAddress);
     const startedAt = performance.now();
@@ -205,7 +205,7 @@ describe('after the handshake', () => {
     client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
     await waitFor(() => rig.gateway.status().requests === 1, {
       subject: 'a request',
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
     });
     await waitForEmpty(rig);
   });
@@ -220,7 +220,7 @@ describe('after the handshake', () => {
     node.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
     expect(String(await new Promise((resolve) => node.once('data', resolve)))).toContain('served');
     open[0]?.destroy();
-    await waitFor(() => isServed(rig), { subject: 'room for one more', timeoutMs: 5_000 });
+    await waitFor(() => isServed(rig), { subject: 'room for one more', timeoutMs: 20_000 });
   });
 
   it('a connection without a request is closed when it has been idle', async () => {

@@ -232,6 +232,6 @@ async function end(child: ChildProcess): Promise<void> {
   child.kill('SIGKILL');
   await waitFor(() => child.exitCode !== null || child.signalCode !== null, {
     subject: 'metrics-server to end',
-    timeoutMs: 10_000,
+    timeoutMs: 20_000,
   });
 }

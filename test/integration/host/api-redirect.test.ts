@@ -47,7 +47,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('the redirect of the API', () =>
     const probe = `timeout 1 bash -c 'cat </dev/tcp/10.244.7.1/6443' 2>&1 || true`;
     await waitFor(async () => (await sh(probe)).includes('10.244.7.1:6443'), {
       subject: 'the server',
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
     });
   });
   afterAll(async () => {

@@ -39,7 +39,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('what leaves the pod network of 
       ${inBackground(server, 'ip netns exec wan')}`);
     await waitFor(async () => /^\d/.test(await fromPod('192.0.2.1')), {
       subject: 'the server',
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
     });
   });
   afterAll(async () => {

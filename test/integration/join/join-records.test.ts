@@ -54,7 +54,7 @@ it('knows who was removed, who came back, and what happened while the API was aw
   });
   const running = removed.run(stop.signal);
   const until = (subject: string, probe: () => boolean) =>
-    waitFor(probe, { subject, timeoutMs: 20_000, intervalMs: 20, describe: () => told.join() });
+    waitFor(probe, { subject, timeoutMs: 60_000, intervalMs: 20, describe: () => told.join() });
   try {
     await until('edge-2 to be known', () => removed.isRemoved('edge-2'));
     await join(records, 'edge-1');

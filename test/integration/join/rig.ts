@@ -8,7 +8,7 @@ import type { RigAuthority } from '../gateway/rig.ts';
 /** How a machine of the tests speaks to gateways. */
 export const clientOptions: GatewayClientOptions = {
   clock: systemClock,
-  dial: (server, signal) => dialTcp({ ...server, timeoutMs: 2_000 }, signal),
+  dial: (server, signal) => dialTcp({ ...server, timeoutMs: 20_000 }, signal),
 };
 
 export const signal = new AbortController().signal;

@@ -195,7 +195,7 @@ describe('the client against a real API server', () => {
     await client.create(labelled('followed-1', { v: '1' }));
     await waitForNames(known, ['followed-1']);
     await plane.stopApiServer();
-    await waitFor(() => errors.length > 0, { subject: 'the lost connection', timeoutMs: 10_000 });
+    await waitFor(() => errors.length > 0, { subject: 'the lost connection', timeoutMs: 60_000 });
     await plane.startApiServer();
     await client.create(labelled('followed-2', {}));
     await client.delete(configMapRef('followed-1'));

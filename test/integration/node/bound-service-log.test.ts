@@ -20,7 +20,7 @@ test('a full log becomes the previous one, and writing goes on in an empty file'
     const bounding = boundLog(fd, { maxBytes: 500, intervalMs: 10, onFailure }, abort.signal);
     await waitFor(async () => (await stat(file)).size === 0, {
       subject: 'the log to be emptied',
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
     });
     writeSync(fd, 'second\n');
     abort.abort();

@@ -24,7 +24,7 @@ function rig(ensure: () => Promise<void>) {
   const untilCalls = (count: number) =>
     waitFor(() => calls === count, {
       subject: `call ${count}`,
-      timeoutMs: 5000,
+      timeoutMs: 20_000,
       intervalMs: 1,
       describe: () => `${calls} calls`,
     });

@@ -51,11 +51,11 @@ test('what names the certificate is away until there is one, and the token after
   const component = await start();
   await waitFor(async () => (await readMirrors()) === undefined, {
     subject: 'the old mirrors to be away',
-    timeoutMs: 5_000,
+    timeoutMs: 20_000,
     intervalMs: 10,
   });
   let isReady = false;
-  const ready = component.waitReady(AbortSignal.timeout(10_000)).then(() => {
+  const ready = component.waitReady(AbortSignal.timeout(60_000)).then(() => {
     isReady = true;
   });
   await writeFile(kubeletClientCertificate(paths), 'certificate and key');
@@ -68,10 +68,10 @@ test('what names the certificate is away until there is one, and the token after
 
 test('a member keeps its mirrors as they are', async () => {
   await receiveCertificate();
-  await (await start()).waitReady(AbortSignal.timeout(10_000));
+  await (await start()).waitReady(AbortSignal.timeout(60_000));
   const before = await stat(mirrors());
   await running?.stop();
-  await (await start()).waitReady(AbortSignal.timeout(10_000));
+  await (await start()).waitReady(AbortSignal.timeout(60_000));
   const after = await stat(mirrors());
   expect([after.ino, after.mtimeMs]).toEqual([before.ino, before.mtimeMs]);
 });

@@ -158,7 +158,7 @@ test('goes back when a component does not run with the new configuration', async
   );
   await waitFor(() => [rig.status('kubelet'), rig.status('kube-scheduler')].every(isReady), {
     subject: 'both to be ready again',
-    timeoutMs: 20_000,
+    timeoutMs: 60_000,
     describe: () => JSON.stringify(rig.events),
   });
   expect(await readFile(rig.kubeletFile, 'utf8')).toBe('{}');

@@ -28,7 +28,7 @@ const until = (subject: string, probe: (targets: AgentTargets) => boolean) =>
     },
     {
       subject,
-      timeoutMs: 15_000,
+      timeoutMs: 60_000,
       intervalMs: 20,
       describe: () => JSON.stringify([[...(last()?.hostPorts ?? [])], last()]),
     },

@@ -205,7 +205,7 @@ describe("a worker's first client certificate", () => {
     const name = await ask(worker, first('edge-8'));
     await waitFor(async () => (await admin.get({ resource: csrResource, name })) === undefined, {
       subject: 'the request to go',
-      timeoutMs: 15_000,
+      timeoutMs: 60_000,
     });
   });
 
@@ -296,7 +296,7 @@ async function read(name: string): Promise<CsrObject> {
 async function answerOf(name: string): Promise<{ type: string; reason: string | undefined }> {
   const condition = await waitFor(async () => (await read(name)).status?.conditions?.[0], {
     subject: `an answer to ${name}`,
-    timeoutMs: 15_000,
+    timeoutMs: 60_000,
     intervalMs: 10,
   });
   return { type: condition.type, reason: condition.reason };

@@ -42,7 +42,7 @@ afterAll(async () => {
 const until = (subject: string, probe: () => Promise<boolean> | boolean) =>
   waitFor(probe, {
     subject,
-    timeoutMs: 10_000,
+    timeoutMs: 60_000,
     intervalMs: 20,
     describe: () => `the observer saw ${attempts.join(', ')}`,
   });

@@ -67,7 +67,7 @@ describe('a kubelet', () => {
     });
     await waitFor(async () => (await refusal(() => register())) === undefined, {
       subject: 'edge-1 to be let in',
-      timeoutMs: 15_000,
+      timeoutMs: 60_000,
     });
   });
 

@@ -65,7 +65,7 @@ async function untilSite(name: string, site: string): Promise<NodeObject> {
     },
     {
       subject: `${name} to be at ${site}`,
-      timeoutMs: 15_000,
+      timeoutMs: 60_000,
       intervalMs: 20,
       describe: () => JSON.stringify(labels),
     },
@@ -126,14 +126,14 @@ it("end the kube-router of a node that moves, and nobody else's", async () => {
       seen = await annotations();
       return (await routers()).join() === 'other-mover,router-neighbour';
     },
-    { subject: 'its pod to go', timeoutMs: 15_000, describe: () => JSON.stringify(seen) },
+    { subject: 'its pod to go', timeoutMs: 60_000, describe: () => JSON.stringify(seen) },
   );
   await waitFor(
     async () => {
       seen = await annotations();
       return JSON.stringify(seen) === `{"kube-router.io/node.asn":"${siteAsn(far.name)}"}`;
     },
-    { subject: 'the move to be done', timeoutMs: 15_000, describe: () => JSON.stringify(seen) },
+    { subject: 'the move to be done', timeoutMs: 60_000, describe: () => JSON.stringify(seen) },
   );
 });
 
@@ -148,7 +148,7 @@ it('end the kube-router that a controller left when it was interrupted', async (
       seen = await routers();
       return seen.join() === 'other-mover,router-neighbour';
     },
-    { subject: 'its pod to go', timeoutMs: 15_000, describe: () => seen.join() },
+    { subject: 'its pod to go', timeoutMs: 60_000, describe: () => seen.join() },
   );
 });
 

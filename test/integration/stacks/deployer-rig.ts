@@ -32,7 +32,7 @@ export function deployerRig() {
     const cleaner = runDeployer({ client, manifestsDir });
     await waitFor(async () => (await inventories()).length === 0, {
       subject: 'inventories to go',
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     });
     await cleaner.stop();
   });

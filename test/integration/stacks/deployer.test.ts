@@ -75,7 +75,7 @@ describe('the deployer against a real API server', () => {
     const drift = { type: 'stack-drift-repaired', name: 'web', object: 'ConfigMap default/web' };
     await waitFor(() => deployer.events.filter(({ type }) => type === drift.type).length === 2, {
       subject: 'two repairs',
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
       describe: () => JSON.stringify(deployer.events),
     });
     expect(deployer.events.slice(1)).toEqual([drift, drift]);
@@ -181,7 +181,7 @@ describe('the deployer against a real API server', () => {
       async () => (await rig.client.discover('test.example/v1', 'Gadget')) === undefined,
       {
         subject: 'the definition to go',
-        timeoutMs: 10_000,
+        timeoutMs: 60_000,
       },
     );
   });

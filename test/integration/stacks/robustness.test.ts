@@ -67,7 +67,7 @@ describe('the deployer among faults', () => {
     });
     await waitFor(() => isCut || deployer.status('app')?.state === 'Applied', {
       subject: 'the cut or the end',
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
       intervalMs: 20,
     });
     // Whether the error comes out of `stop` depends on who is first, it or the abort.
@@ -139,7 +139,7 @@ describe('the deployer among faults', () => {
     await waitForObject(rig.client, configMapRef('fine'), (object) => object !== undefined);
     await waitFor(
       () => deployer.events.some((event) => event.type === 'stack-failed' && event.name === 'web'),
-      { subject: 'the name clash to be told', timeoutMs: 10_000 },
+      { subject: 'the name clash to be told', timeoutMs: 60_000 },
     );
     expect(deployer.status('web')).toMatchObject({ origin: 'packaged', state: 'Applied' });
     const failed = deployer.events.filter(({ type }) => type === 'stack-failed');

@@ -56,7 +56,7 @@ async function serve(node: TestNode): Promise<void> {
   const server = node.spawn(['perl', '-e', echoServer]);
   await waitFor(() => server.output().includes('listening'), {
     subject: `the server in ${node.name}`,
-    timeoutMs: 10_000,
+    timeoutMs: 60_000,
   });
 }
 
@@ -283,6 +283,6 @@ async function saysNext(process: NodeProcess, text: string): Promise<void> {
   const before = process.output().length;
   await waitFor(() => process.output().slice(before).includes(text), {
     subject: `"${text}" in the output`,
-    timeoutMs: 15_000,
+    timeoutMs: 60_000,
   });
 }

@@ -48,7 +48,7 @@ export function until(
   options: { describe?: () => string; timeoutMs?: number } = {},
 ): Promise<true> {
   return waitFor(() => probe() || undefined, {
-    ...{ subject, timeoutMs: 5_000, intervalMs: 5 },
+    ...{ subject, timeoutMs: 20_000, intervalMs: 5 },
     ...options,
   });
 }

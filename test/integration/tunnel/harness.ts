@@ -103,7 +103,7 @@ export async function exchange(
   });
   socket.write(request);
   await waitFor(() => length === 0, {
-    ...{ subject: '200', timeoutMs: 5_000, intervalMs: 5 },
+    ...{ subject: '200', timeoutMs: 20_000, intervalMs: 5 },
     describe: () => `${length + established.length} bytes came`,
   });
   const block = randomBytes(1024 * 1024);

@@ -38,7 +38,7 @@ async function scene(options: ControllerOptions = {}): Promise<Scene> {
   await writeFile(caFile, rig.cluster.ca);
   const connector = createTunnelConnector({ certFile, keyFile: certFile, caFile });
   const connect = async () => {
-    const socket = await connector.connect(controller.address, AbortSignal.timeout(10_000));
+    const socket = await connector.connect(controller.address, AbortSignal.timeout(60_000));
     socket.on('error', () => {});
     rig.closers.push(() => socket.destroy());
     return socket;

@@ -22,7 +22,7 @@ async function connectAs(controller: Controller, pem = rig.cluster.issueNode('ed
   await writeFile(certFile, pem);
   await writeFile(caFile, rig.cluster.ca);
   const { connect } = createTunnelConnector({ certFile, keyFile: certFile, caFile });
-  const socket = await connect(controller.address, AbortSignal.timeout(5_000));
+  const socket = await connect(controller.address, AbortSignal.timeout(60_000));
   socket.on('error', () => {});
   rig.closers.push(async () => {
     socket.destroy();

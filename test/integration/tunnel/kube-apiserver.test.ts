@@ -112,7 +112,7 @@ describe('kube-apiserver through the tunnel', () => {
     expect(performance.now() - started).toBeLessThan(2_000);
     await waitFor(() => tunnel.status().activeStreams === 0, {
       subject: 'no stream',
-      timeoutMs: 10_000,
+      timeoutMs: 20_000,
       describe: () => JSON.stringify(tunnel.status()),
     });
   });
@@ -157,7 +157,7 @@ async function startTunnel(socketPath: string): Promise<void> {
       return socket;
     },
   });
-  const running = await tunnel.start(AbortSignal.timeout(5_000));
+  const running = await tunnel.start(AbortSignal.timeout(60_000));
   stopTunnel = () => running.stop();
 }
 

@@ -26,7 +26,7 @@ interface Sample {
 }
 
 test('both ends of a tunnel say what happened, as Prometheus reads it', async () => {
-  const parser = await buildGoProgram('exposition-parser', AbortSignal.timeout(110_000));
+  const parser = await buildGoProgram('exposition-parser', AbortSignal.timeout(170_000));
   const echo = await rig.target((socket) => socket.pipe(socket));
   const controller = await rig.controller();
   const { agent } = await rig.agent('edge-1', [controller.address], { kubeletPort: echo.port });
@@ -67,7 +67,7 @@ test('both ends of a tunnel say what happened, as Prometheus reads it', async ()
 });
 
 test('the balancer, and names that need escaping, are of the format', async () => {
-  const parser = await buildGoProgram('exposition-parser', AbortSignal.timeout(110_000));
+  const parser = await buildGoProgram('exposition-parser', AbortSignal.timeout(170_000));
   const status = { listening: [], activeConnections: 0, acceptedConnections: 1 };
   const address = 'q"\\\n:6443';
   const server = {

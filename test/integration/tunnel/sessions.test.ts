@@ -109,7 +109,7 @@ describe('a session', () => {
     expect(Math.max(...times) - Math.min(...times)).toBeGreaterThan(100);
     expect(second.metrics.read().duplicateSessions).toBe(0);
     expect(connected(second).every(({ sessions }) => sessions === 1)).toBe(true);
-  }, 90_000);
+  });
 
   it('case 4: that is drained keeps its streams until the end, and takes no new ones', async () => {
     const echo = await rig.target((socket) => socket.pipe(socket));

@@ -16,7 +16,7 @@ import {
 const { closers, harness, target, open } = closedAfterEach();
 const toPort = (_host: string, port: number) => dialLoopback(port);
 const until = (subject: string, probe: () => boolean, describe?: () => string) =>
-  waitFor(probe, { subject, timeoutMs: 5_000, intervalMs: 5, ...(describe ? { describe } : {}) });
+  waitFor(probe, { subject, timeoutMs: 20_000, intervalMs: 5, ...(describe ? { describe } : {}) });
 const text = (client: Client) => client.received.toString('latin1');
 const openDescriptors = () => readdirSync('/proc/self/fd').length;
 

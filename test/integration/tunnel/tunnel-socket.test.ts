@@ -10,7 +10,7 @@ import { type Client, closedAfterEach, connectTo, dialLoopback, established } fr
 const { closers, harness, target, open } = closedAfterEach();
 const toPort = (_host: string, port: number) => dialLoopback(port);
 const until = (subject: string, probe: () => boolean, describe?: () => string) =>
-  waitFor(probe, { subject, timeoutMs: 5_000, intervalMs: 5, ...(describe ? { describe } : {}) });
+  waitFor(probe, { subject, timeoutMs: 20_000, intervalMs: 5, ...(describe ? { describe } : {}) });
 const text = (client: Client) => client.received.toString('latin1');
 
 describe('case 12: the socket', () => {
@@ -36,7 +36,7 @@ describe('case 12: the socket', () => {
 
   it('replaces a stale file, and nothing else', async () => {
     const { socketPath, directory } = await harness(toPort);
-    const signal = AbortSignal.timeout(5_000);
+    const signal = AbortSignal.timeout(60_000);
     await expect(create(socketPath).start(signal)).rejects.toThrow(/another process listens there/);
     const plain = path.join(directory, 'plain');
     await writeFile(plain, '');

@@ -9,7 +9,7 @@ describe('waitFor', () => {
     let asked = 0;
     const value = await waitFor(async () => answers[asked++], {
       subject: 'a number',
-      timeoutMs: 1000,
+      timeoutMs: 60_000,
       intervalMs: 0,
     });
     expect([value, asked]).toEqual([0, 3]);

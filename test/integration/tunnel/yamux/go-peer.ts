@@ -48,7 +48,7 @@ export interface Connection {
 }
 
 export async function startGoPeer(): Promise<GoPeer> {
-  const program = await buildGoProgram('yamux-peer', AbortSignal.timeout(110_000));
+  const program = await buildGoProgram('yamux-peer', AbortSignal.timeout(280_000));
   const child = spawn(program, { stdio: ['pipe', 'pipe', 'inherit'] });
   const ports = await readPorts(child);
   return {
@@ -63,7 +63,7 @@ export async function startGoPeer(): Promise<GoPeer> {
 
 async function readPorts(child: ChildProcess): Promise<{ plain: number; tls: number }> {
   if (child.stdout === null) throw new Error('no standard output');
-  const [line] = await once(child.stdout, 'data', { signal: AbortSignal.timeout(10_000) });
+  const [line] = await once(child.stdout, 'data', { signal: AbortSignal.timeout(60_000) });
   return JSON.parse(String(line)) as { plain: number; tls: number };
 }
 
@@ -125,7 +125,7 @@ export function sha256(bytes: Buffer): string {
 /** Waits for a session to have no streams left on our side and the peer's, then ends it gently. */
 export async function expectNothingLeft({ session, ask }: Connection): Promise<void> {
   const describe = () => JSON.stringify(session.stats());
-  const options = { timeoutMs: 10_000, intervalMs: 20, describe };
+  const options = { timeoutMs: 60_000, intervalMs: 20, describe };
   await waitFor(() => session.stats().streams === 0, { ...options, subject: 'our streams to end' });
   // The question itself is one.
   await waitFor(async () => (await ask('streams')) === '1', {

@@ -93,11 +93,11 @@ describe.each(carriers)('as yamux $role, TLS: $isTls, with hashicorp/yamux', (ca
     source.end(pattern(900 * KiB));
     await waitFor(() => connection.accepted.length > before, {
       subject: 'the report on what was sent after the end',
-      timeoutMs: 5000,
+      timeoutMs: 20_000,
       intervalMs: 10,
     });
     const report = connection.accepted[before] as YamuxStream;
-    await waitFor(() => report.bytesRead === 64, { subject: 'the report', timeoutMs: 5000 });
+    await waitFor(() => report.bytesRead === 64, { subject: 'the report', timeoutMs: 20_000 });
     await expectNothingLeft(connection);
   });
 
@@ -148,13 +148,13 @@ describe.each(carriers)('as yamux $role, TLS: $isTls, with hashicorp/yamux', (ca
       () => stalled.every(({ bytesRead, bytesWritten }) => bytesRead + bytesWritten > 0),
       {
         subject: 'all to have begun',
-        timeoutMs: 10_000,
+        timeoutMs: 20_000,
       },
     );
     const echo = connection.command('echo');
     for (let turn = 0; turn < 50; turn += 1) {
       echo.write('ping');
-      const [answer] = await once(echo, 'data', { signal: AbortSignal.timeout(5000) });
+      const [answer] = await once(echo, 'data', { signal: AbortSignal.timeout(60_000) });
       expect(String(answer)).toBe('ping');
     }
     echo.end();
@@ -172,7 +172,7 @@ describe.each(carriers)('as yamux $role, TLS: $isTls, with hashicorp/yamux', (ca
     const { lastFrameAtMs } = connection.session.stats();
     await waitFor(() => connection.session.stats().lastFrameAtMs > lastFrameAtMs + 200, {
       subject: 'some keep-alives',
-      timeoutMs: 5000,
+      timeoutMs: 20_000,
       intervalMs: 10,
     });
     expect(connection.session.stats().rttMs).toBeGreaterThan(0);
@@ -194,7 +194,7 @@ describe.each(carriers)('as yamux $role, TLS: $isTls, with hashicorp/yamux', (ca
   test('our GOAWAY lets its streams finish and resets new ones', async () => {
     const connection = await connect();
     const echo = connection.command('echo');
-    await waitFor(() => connection.session.stats().rttMs, { subject: 'a pong', timeoutMs: 5000 });
+    await waitFor(() => connection.session.stats().rttMs, { subject: 'a pong', timeoutMs: 20_000 });
     const opening = connection.command('open 1 100000');
     connection.session.drain();
     echo.end('last words');
