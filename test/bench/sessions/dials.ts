@@ -15,12 +15,13 @@ export interface DialBurst {
 }
 
 /** No CONNECT may take longer than 8 s; the rest is the machine's. */
-const timeoutMs = 20_000;
+const defaultTimeoutMs = 20_000;
 
 /** Opens one connection per target in the same moment, sends CONNECT and one byte, and waits for its echo. */
 export async function dialAtOnce(
   socketPath: string,
   targets: readonly { readonly host: string; readonly port: number }[],
+  timeoutMs = defaultTimeoutMs,
 ): Promise<DialBurst> {
   const startedAtMs = performance.now();
   const outcomes: (number | string)[] = [];

@@ -19,6 +19,8 @@ export interface Swarm {
   readonly kubeletPort: number;
   /** Certificate and key of each agent, by node name. */
   readonly nodes: Readonly<Record<string, string>>;
+  /** Of each agent to its target; the agent's own unless given, milliseconds. */
+  readonly dialMs?: number;
 }
 
 const maxConnecting = 200;
@@ -39,7 +41,7 @@ process.stdin.once('end', () => process.exit());
 
 /** The first time they come a few at a time: how they come back is what is measured. */
 async function startAgents(swarm: Swarm, echoPort: number): Promise<void> {
-  const { port, ca, agentsPerAddress, kubeletPort, nodes } = swarm;
+  const { port, ca, agentsPerAddress, kubeletPort, nodes, dialMs } = swarm;
   const connecting = new Set<TunnelAgent>();
   for (const [index, [nodeName, pem]] of Object.entries(nodes).entries()) {
     const site = Math.floor(index / agentsPerAddress);
@@ -56,6 +58,7 @@ async function startAgents(swarm: Swarm, echoPort: number): Promise<void> {
         podAddresses: new Set(),
       }),
       ...{ logger: silentLogger, clock: systemClock, random: Math.random, budget },
+      ...(dialMs === undefined ? {} : { dialMs }),
     });
     void agent.start(AbortSignal.timeout(60_000));
     connecting.add(agent);

@@ -1,7 +1,7 @@
 import { afterEach } from 'vitest';
 import { waitFor } from '../../../src/base/time.ts';
 import { type DelayProxyOptions, startDelayProxy } from '../../support/delay-proxy.ts';
-import { type Client, openClient, startTarget } from './harness.ts';
+import { type Client, openClient, openDirectly, startTarget } from './harness.ts';
 import { createTestCluster } from './node-certificates.ts';
 import {
   type AgentOptions,
@@ -31,6 +31,12 @@ export function tunnelRig() {
       closing(await startAgent(cluster, { ...options, nodeName, addresses })),
     target: async (...args: Parameters<typeof startTarget>) => closing(await startTarget(...args)),
     proxy: async (options: DelayProxyOptions) => closing(await startDelayProxy(options)),
+    /** To a target of this machine, with nothing between. */
+    direct: async (port: number): Promise<Client> => {
+      const client = await openDirectly(port);
+      closers.push(() => client.socket.destroy());
+      return client;
+    },
     open: async (socketPath: string, request: string): Promise<Client> => {
       const client = await openClient(socketPath, request);
       closers.push(() => client.socket.destroy());
@@ -67,6 +73,6 @@ export function untilNoStream(controller: Controller): Promise<true> {
       const { activeStreams, nodes } = controller.tunnel.status();
       return activeStreams === 0 && nodes.every(({ streams }) => streams === 0);
     },
-    { describe: () => JSON.stringify(controller.tunnel.status()), timeoutMs: 15_000 },
+    { describe: () => JSON.stringify(controller.tunnel.status()), timeoutMs: 60_000 },
   );
 }

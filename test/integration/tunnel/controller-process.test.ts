@@ -9,8 +9,10 @@ import { waitFor } from '../../../src/base/time.ts';
 import { dialAtOnce } from '../../bench/sessions/dials.ts';
 import { watchRush } from '../../bench/sessions/rush.ts';
 import type { Swarm } from '../../bench/sessions/swarm.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import { text, tunnelRig, until } from './agent-rig.ts';
-import type { ControllerStatus } from './controller-process.ts';
+import type { ControllerProcessOptions, ControllerStatus } from './controller-process.ts';
+import { directDialsMs, patientTimeouts, thousandDialsLimitMs } from './dial-pace.ts';
 import { connectTo, established } from './harness.ts';
 import {
   type ControllerProcess,
@@ -32,7 +34,7 @@ async function controllerDirectory(): Promise<string> {
 }
 
 async function start(
-  options: { readonly directory: string; readonly port?: number },
+  options: Partial<ControllerProcessOptions> & { readonly directory: string },
   limits: SpawnLimits = {},
 ): Promise<ControllerProcess> {
   const controller = await spawnController({ port: 0, ...options }, limits);
@@ -52,7 +54,9 @@ async function startSwarm(port: number, agents: number): Promise<ChildProcess> {
   const nodes = Object.fromEntries(
     Array.from({ length: agents }, (_, i) => [`edge-${i}`, rig.cluster.issueNode(`edge-${i}`)]),
   );
-  const swarm: Swarm = { port, ca: rig.cluster.ca, agentsPerAddress: 1000, kubeletPort, nodes };
+  const { dialMs } = patientTimeouts;
+  const { ca } = rig.cluster;
+  const swarm: Swarm = { port, ca, agentsPerAddress: 1000, kubeletPort, nodes, dialMs };
   child.stdin.write(`${JSON.stringify(swarm)}\n`);
   return child;
 }
@@ -68,23 +72,25 @@ async function untilStatus(
       state = JSON.stringify(status);
       return probe(status);
     },
-    { subject: 'the status', timeoutMs: 20_000, intervalMs: 20, describe: () => state },
+    { subject: 'the status', timeoutMs: 60_000, intervalMs: 20, describe: () => state },
   );
 }
 
 it('case 3: SIGKILL of a controller brings all agents back to the next, once and not in one moment', async () => {
   const agents = 200;
   const directory = await controllerDirectory();
-  const first = await start({ directory });
+  const [port = 0] = await freePorts(1);
+  const first = await start({ directory, port });
   await startSwarm(first.port, agents);
-  await watchRush(first, agents, performance.now());
+  const calm = await watchRush(first, agents, performance.now());
   await first.kill();
   // The socket's file is still there, as after a crash.
   expect(readdirSync(path.join(directory, 'run'))).toEqual(['tunnel.sock']);
-  const second = await start({ directory, port: first.port });
+  const second = await start({ directory, port });
   const rush = await watchRush(second, agents, performance.now());
   expect(rush).toMatchObject({ duplicates: 0, refusedConnections: 0 });
-  expect(rush.allMs).toBeLessThan(30_000);
+  // On a busy machine everything takes longer, as their first coming did, where nobody had to wait.
+  expect(rush.allMs).toBeLessThan(Math.max(30_000, 5 * calm.allMs));
   const { tunnel } = await second.ask('status');
   expect(tunnel.nodes.map(({ sessions }) => sessions)).toEqual(Array(agents).fill(1));
   const since = tunnel.nodes.map(({ connectedSince = 0 }) => connectedSince);
@@ -113,7 +119,7 @@ it('case 17: a controller without descriptors loses no session, and answers agai
         (client) => isServed(text(client)) || client.socket.destroyed || client.hasEnded,
       ),
     {
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
       describe: () => `${clients.filter((c) => isServed(text(c))).length} served`,
     },
   );
@@ -146,19 +152,21 @@ it("case 19: a proxy in the environment is nothing to the tunnel's own connectio
 });
 
 it('case 16: 1000 dials at once are answered by a process that has carried nothing before', async () => {
-  const controller = await start({ directory: await controllerDirectory() });
+  const directory = await controllerDirectory();
+  const controller = await start({ directory, timeouts: patientTimeouts });
   await startSwarm(controller.port, 1);
   await watchRush(controller, 1, performance.now());
   const targets = Array.from({ length: 1000 }, () => ({ host: 'edge-0', port: kubeletPort }));
-  const burst = await dialAtOnce(controller.socketPath, targets);
+  const directMs = await directDialsMs();
+  const burst = await dialAtOnce(controller.socketPath, targets, 120_000);
   expect(burst).toMatchObject({ answered: 1000, failures: {} });
-  expect(burst.allMs).toBeLessThan(8_000);
+  expect(burst.allMs).toBeLessThan(await thousandDialsLimitMs(directMs));
 });
 
 it('case 20: a thousand agents of one process are served, and cost little', async () => {
   const agents = 1000;
   const controller = await start(
-    { directory: await controllerDirectory() },
+    { directory: await controllerDirectory(), timeouts: patientTimeouts },
     { nodeOptions: V8_FLAGS },
   );
   const { heapBytes: before } = await controller.ask('collect');
@@ -171,7 +179,7 @@ it('case 20: a thousand agents of one process are served, and cost little', asyn
     host: `edge-${i}`,
     port: kubeletPort,
   }));
-  const burst = await dialAtOnce(controller.socketPath, targets);
+  const burst = await dialAtOnce(controller.socketPath, targets, 120_000);
   expect(burst).toMatchObject({ answered: agents, failures: {} });
   await untilStatus(
     controller,

@@ -6,7 +6,7 @@ import { systemClock } from '../../../src/base/time.ts';
 import { createGateway, type GatewayStatus } from '../../../src/gateway/gateway.ts';
 import { createTunnelMetrics } from '../../../src/tunnel/metrics.ts';
 import { createTunnelSessions, type TunnelSessionsOptions } from '../../../src/tunnel/sessions.ts';
-import { createTunnelServer } from '../../../src/tunnel/tunnel-server.ts';
+import { createTunnelServer, type TunnelServerOptions } from '../../../src/tunnel/tunnel-server.ts';
 import type { TunnelStatus } from '../../../src/tunnel/types.ts';
 import { routeToAgents } from './route-to-agents.ts';
 
@@ -16,6 +16,7 @@ export interface ControllerProcessOptions {
   /** Of the gateway; 0 for any. */
   readonly port: number;
   readonly carrier?: NonNullable<TunnelSessionsOptions['carrier']>;
+  readonly timeouts?: NonNullable<TunnelServerOptions['timeouts']>;
 }
 
 /** `count`: cheap also with ten thousand nodes. `collect`: after the garbage is gone; needs `--expose-gc`. */
@@ -46,6 +47,7 @@ const sessions = createTunnelSessions({ ...base, carrier: options.carrier ?? {} 
 const tunnel = createTunnelServer({
   ...{ ...base, sessions, socketPath: file('run/tunnel.sock') },
   routes: { route: routeToAgents },
+  timeouts: options.timeouts ?? {},
 });
 const gateway = createGateway({
   ...{ ...base, address: '127.0.0.1', port: options.port, routes: [] },

@@ -57,7 +57,17 @@ export function startTarget(serve: (socket: Socket) => void): Promise<LoopbackSe
 
 /** A client as kube-apiserver is one: connects and sends the CONNECT header. */
 export async function openClient(socketPath: string, request: string): Promise<Client> {
-  const socket = connect({ path: socketPath, allowHalfOpen: true });
+  const client = await openOn(connect({ path: socketPath, allowHalfOpen: true }));
+  if (request !== '') client.socket.write(request);
+  return client;
+}
+
+/** A client of a port on this machine. */
+export function openDirectly(port: number): Promise<Client> {
+  return openOn(connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true }));
+}
+
+async function openOn(socket: Socket): Promise<Client> {
   const client: Client = { socket, received: Buffer.alloc(0), hasEnded: false };
   socket.on('error', () => {});
   socket.on('data', (chunk: Buffer) => {
@@ -67,7 +77,6 @@ export async function openClient(socketPath: string, request: string): Promise<C
     client.hasEnded = true;
   });
   await once(socket, 'connect');
-  if (request !== '') socket.write(request);
   return client;
 }
 

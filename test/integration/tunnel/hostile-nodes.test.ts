@@ -70,7 +70,7 @@ describe('case 15: a node that', () => {
     socket.on('drain', send);
     send();
     await until('the end', () => statusOf(stage)?.lastError !== undefined, {
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
       describe: () => JSON.stringify(statusOf(stage)),
     });
     expect(statusOf(stage)?.lastError).toBe('the peer asks for answers and does not read them');
@@ -78,7 +78,7 @@ describe('case 15: a node that', () => {
   });
 
   it('stalls, with streams that are full in both directions, slows nobody down', async () => {
-    const stage = await scene({ server: { timeouts: { answerMs: 1_000 } } });
+    const stage = await scene({ server: { timeouts: { answerMs: 3_000 } } });
     const socket = await stage.connect();
     const streams: YamuxStream[] = [];
     createYamuxSession({
@@ -109,6 +109,7 @@ describe('case 15: a node that', () => {
 
   it('connects again and again replaces itself only so often', async () => {
     const stage = await scene();
+    const startedAt = performance.now();
     for (let count = 0; count < 40; count += 1) {
       const socket = await stage.connect();
       socket.resume().write(ping);
@@ -120,8 +121,10 @@ describe('case 15: a node that', () => {
     await until('the quarrel', () => stage.controller.metrics.read().duplicateSessions >= 39, {
       describe: () => JSON.stringify(stage.controller.metrics.read()),
     });
-    expect(statusOf(stage)?.reconnects).toBeLessThanOrEqual(6);
-    expect(statusOf(stage)?.sessions).toBeLessThanOrEqual(6);
+    // Five at once, and one more every ten seconds.
+    const allowed = 6 + Math.floor((performance.now() - startedAt) / 10_000);
+    expect(statusOf(stage)?.reconnects).toBeLessThanOrEqual(allowed);
+    expect(statusOf(stage)?.sessions).toBeLessThanOrEqual(allowed);
     await expectUnharmed(stage);
   });
 

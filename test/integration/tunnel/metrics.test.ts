@@ -38,10 +38,15 @@ test('both ends of a tunnel say what happened, as Prometheus reads it', async ()
   await until('the refusal', () => bad.hasEnded);
   const forbidden = await rig.open(controller.socketPath, connectTo('edge-1', 2379));
   await until('the refusal', () => forbidden.hasEnded);
-  const server = parse(
-    parser,
-    await scrape(() => renderTunnelMetrics(controller.tunnel.status(), controller.metrics.read())),
-  );
+  // The refused stream is over, and nothing is on its way between the two ends: they are read in one moment.
+  await until('both ends to have counted the same', () => {
+    const [node] = controller.sessions.status();
+    const [link] = agent.status().controllers;
+    return node?.streams === 1 && node.bytesToNode === link?.bytesReceived;
+  });
+  const serverText = renderTunnelMetrics(controller.tunnel.status(), controller.metrics.read());
+  const workerText = renderExposition(agent.metrics());
+  const server = parse(parser, await scrape(() => serverText));
   expect(valueAt(server, 'ready_backends', {})).toBe(1);
   expect(valueAt(server, 'established_connections', {})).toBe(1);
   expect(valueAt(server, 'streams', { node: 'edge-1' })).toBe(1);
@@ -55,7 +60,7 @@ test('both ends of a tunnel say what happened, as Prometheus reads it', async ()
   expect(valueAt(server, 'dial_duration_seconds', { kind: 'agent', result: 'ok' })).toBe(1);
   expect(valueAt(server, 'stalled_streams', {})).toBe(0);
 
-  const worker = parse(parser, await scrape(() => renderExposition(agent.metrics())));
+  const worker = parse(parser, await scrape(() => workerText));
   expect(valueAt(worker, 'agent_open_server_connections', {})).toBe(1);
   expect(valueAt(worker, 'agent_open_endpoint_connections', {})).toBe(1);
   expect(valueAt(worker, 'agent_dial_duration_seconds', { kind: 'local', result: 'ok' })).toBe(1);

@@ -2,14 +2,16 @@ import { rename, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { systemClock } from '../../../src/base/time.ts';
+import { freePorts } from '../../support/free-ports.ts';
+import { quickest } from '../../support/quickest.ts';
 import { text, tunnelRig, until, untilConnected, untilNoStream } from './agent-rig.ts';
 import { connectTo, established } from './harness.ts';
 import { startController } from './tunnel-peers.ts';
 
 const rig = tunnelRig();
 const pod = '10.244.1.5';
-/** The carrier's own times, a hundredth of them. */
-const quick = { pingIntervalMs: 200, deadAfterMs: 450 };
+/** Shorter than the carrier's own times, and longer than a busy machine keeps anybody waiting. */
+const quick = { pingIntervalMs: 500, deadAfterMs: 3_000 };
 const noDelay = { random: () => 0.01 };
 
 async function echoThrough(socketPath: string, port: number, host = pod) {
@@ -35,7 +37,7 @@ async function replace(file: string, content: string): Promise<void> {
 
 async function answerOf(socketPath: string, host: string, port: number): Promise<string> {
   const client = await rig.open(socketPath, connectTo(host, port));
-  await until('the end', () => client.hasEnded, { timeoutMs: 9_000 });
+  await until('the end', () => client.hasEnded);
   return text(client).split('\r\n', 1)[0] ?? '';
 }
 
@@ -43,7 +45,7 @@ describe('a session', () => {
   it('case 2: whose line is cut silently is given up by both sides; then dials fail at once', async () => {
     const controller = await rig.controller({
       sessions: { carrier: quick },
-      server: { timeouts: { answerMs: 300 } },
+      server: { timeouts: { answerMs: 1_000 } },
     });
     const line = await rig.proxy({ target: controller.port });
     const agent = await rig.agent('edge-1', [line.address], { carrier: quick, ...noDelay });
@@ -53,7 +55,7 @@ describe('a session', () => {
     await until('200', () => text(client) === established);
     line.freeze();
     expect(await answerOf(controller.socketPath, pod, silent.port)).toMatch(
-      /^HTTP\/1.1 504 10.244.1.5:\d+ did not answer through the tunnel of node edge-1 within 0.3 s$/,
+      /^HTTP\/1.1 504 10.244.1.5:\d+ did not answer through the tunnel of node edge-1 within 1 s$/,
     );
     await until('the server to notice', () => !controller.sessions.isConnected('edge-1'));
     await until(
@@ -63,18 +65,17 @@ describe('a session', () => {
     await until('the end of the stream', () => client.hasEnded || client.socket.destroyed);
     await until('the end at the target', () => silent.sockets.size === 0);
     // The quickest: the others show how busy this machine is.
-    const times: number[] = [];
-    for (let i = 0; i < 5; i += 1) {
+    const refusalMs = async () => {
       const startedAt = performance.now();
       expect(await answerOf(controller.socketPath, 'edge-1', 10250)).toMatch(
-        /^HTTP\/1.1 503 node edge-1 has no tunnel: last seen \d s ago$/,
+        /^HTTP\/1.1 503 node edge-1 has no tunnel: last seen \d+ s ago$/,
       );
-      times.push(performance.now() - startedAt);
-    }
-    expect(Math.min(...times)).toBeLessThan(50);
+      return performance.now() - startedAt;
+    };
+    expect(await quickest(refusalMs, 50)).toBeLessThan(50);
     expect(controller.sessions.status()[0]).toMatchObject({
       sessions: 0,
-      lastError: 'no frame for 0.45 s',
+      lastError: 'no frame for 3 s',
     });
     line.cut();
     line.thaw();
@@ -85,15 +86,16 @@ describe('a session', () => {
 
   it('case 3: comes back to a controller that restarts, each agent in its own time and once', async () => {
     const count = 100;
-    const first = await startController(rig.cluster, {});
-    const { port, address } = first;
+    const [port = 0] = await freePorts(1);
+    const first = await startController(rig.cluster, { port });
+    const { address } = first;
     const agents = await Promise.all(
       Array.from({ length: count }, (_, i) => rig.agent(`edge-${i}`, [address])),
     );
     const connected = (controller: typeof first) =>
       controller.sessions.status().filter(({ sessions }) => sessions > 0);
     await until('all agents', () => connected(first).length === count, {
-      timeoutMs: 30_000,
+      timeoutMs: 60_000,
       describe: () => `${connected(first).length}`,
     });
     await first.close();
@@ -102,7 +104,7 @@ describe('a session', () => {
     );
     const second = await rig.controller({ port });
     await until('all agents', () => connected(second).length === count, {
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
       describe: () => `${connected(second).length}`,
     });
     const times = connected(second).map(({ connectedSince }) => connectedSince ?? 0);
@@ -142,7 +144,7 @@ describe('a session', () => {
     const { agent } = await rig.agent('edge-1', [controller.address], {
       logger: { ...silentLogger, warn },
       // Not before the release is over, which takes one round trip.
-      ...{ random: () => 0.99, drainSpreadMs: 1_000 },
+      ...{ random: () => 0.99, drainSpreadMs: 5_000 },
     });
     await untilConnected(controller, 'edge-1');
     await controller.sessions.release();
@@ -167,14 +169,14 @@ describe('a session', () => {
     const startedAt = performance.now();
     await controller.sessions.release();
     // Far less than the 45 s after which a session counts as dead.
-    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
     expect(controller.sessions.status().map(({ sessions }) => sessions)).toEqual([0, 0]);
     await until('the end', () => open.client.hasEnded || open.client.socket.destroyed);
   });
 
   it('case 4: that was replaced ends at its deadline, whatever its streams do', async () => {
     const echo = await rig.target((socket) => socket.pipe(socket));
-    const controller = await rig.controller({ sessions: { drainMs: 500 } });
+    const controller = await rig.controller({ sessions: { drainMs: 3_000 } });
     const agent = await rig.agent('edge-1', [controller.address], { credentialsPollMs: 20 });
     await untilConnected(controller, 'edge-1');
     const old = await echoThrough(controller.socketPath, echo.port);
@@ -204,7 +206,7 @@ describe('a session', () => {
 
   it('case 18: ends with its certificate', async () => {
     const controller = await rig.controller();
-    const pem = rig.cluster.issueNode('edge-1', 2_500);
+    const pem = rig.cluster.issueNode('edge-1', 8_000);
     await rig.agent('edge-1', [controller.address], { pem });
     await untilConnected(controller, 'edge-1');
     await until('the end', () => !controller.sessions.isConnected('edge-1'));
@@ -234,7 +236,8 @@ describe('a session', () => {
   it('case 24: to one controller lives while another restarts, with agents of its own', async () => {
     const echo = await rig.target((socket) => socket.pipe(socket));
     const a = await rig.controller();
-    const b = await startController(rig.cluster, {});
+    const [port = 0] = await freePorts(1);
+    const b = await startController(rig.cluster, { port });
     await rig.agent('edge-1', [a.address, b.address], noDelay);
     await rig.agent('edge-2', [b.address], noDelay);
     await untilConnected(a, 'edge-1');
@@ -245,7 +248,7 @@ describe('a session', () => {
     expect(await answerOf(a.socketPath, 'edge-2', 10250)).toBe(
       'HTTP/1.1 503 node edge-2 has no tunnel: never connected to this controller',
     );
-    const restarted = await rig.controller({ port: b.port });
+    const restarted = await rig.controller({ port });
     await untilConnected(restarted, 'edge-1', 'edge-2');
     await stream.again();
     expect(a.sessions.status()[0]).toMatchObject({ reconnects: 0 });
@@ -258,18 +261,21 @@ describe('sessions', () => {
   it('of one node replace each other, but not for ever', async () => {
     const controller = await rig.controller();
     const options = { drainSpreadMs: 1, ...noDelay };
+    const startedAt = performance.now();
     const twins = [
       await rig.agent('edge-1', [controller.address], options),
       await rig.agent('edge-1', [controller.address], options),
     ];
     await until('a quarrel', () => controller.metrics.read().duplicateSessions > 6, {
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
       describe: () => JSON.stringify(controller.sessions.status()),
     });
     expect(controller.sessions.status()[0]?.lastError).toMatch(
       /^two hosts seem to use the identity of node edge-1/,
     );
-    expect(controller.sessions.status()[0]?.reconnects).toBeLessThanOrEqual(6);
+    // Five at once, and one more every ten seconds.
+    const allowed = 6 + Math.floor((performance.now() - startedAt) / 10_000);
+    expect(controller.sessions.status()[0]?.reconnects).toBeLessThanOrEqual(allowed);
     const connected = () =>
       twins.filter(({ agent }) => agent.status().controllers[0]?.isConnected === true).length;
     await until('one of them to stay', () => connected() === 1);

@@ -103,8 +103,8 @@ describe.each(carriers)('as yamux $role, TLS: $isTls, with hashicorp/yamux', (ca
 
   test('a stream nobody has read from yet is acknowledged within the time the peer allows', async () => {
     const connection = await connect({
-      peer: { openTimeoutMs: 150 },
-      session: { onStream: (stream) => void setTimeout(() => stream.pipe(stream), 400) },
+      peer: { openTimeoutMs: 1_500 },
+      session: { onStream: (stream) => void setTimeout(() => stream.pipe(stream), 2_000) },
     });
     expect(await connection.ask('open 3 1000')).toBe('ok');
     await expectNothingLeft(connection);
@@ -166,7 +166,7 @@ describe.each(carriers)('as yamux $role, TLS: $isTls, with hashicorp/yamux', (ca
   test('pings and keep-alives both ways', async () => {
     const connection = await connect({
       peer: { keepAliveMs: 20 },
-      session: { pingIntervalMs: 20, deadAfterMs: 2000 },
+      session: { pingIntervalMs: 20, deadAfterMs: 20_000 },
     });
     expect(await connection.ask('ping')).toBe('ok');
     const { lastFrameAtMs } = connection.session.stats();
