@@ -22,8 +22,8 @@ beforeEach(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   endpoint = await rig.balance({
     servers: [`127.0.0.1:${(server.address() as AddressInfo).port}`],
-    // Checks of what does not speak TLS would come between.
-    timings: { doubtIntervalMs: 60_000, checkAnswerTimeoutMs: 60_000 },
+    // Checks of what does not speak TLS would come between: also the one that confirms what the first has found.
+    timings: { confirmIntervalMs: 600_000, doubtIntervalMs: 600_000 },
   });
   // The first connection is the check's.
   (await accepted.promise).destroy();
