@@ -81,12 +81,21 @@ export async function createRig(): Promise<Rig> {
   };
 }
 
+/** For tests about a server that says nothing: how long it is waited for. */
+export const impatient = {
+  staggerMs: 250,
+  checkDialTimeoutMs: 1_000,
+  checkAnswerTimeoutMs: 1_500,
+  hurriedAnswerTimeoutMs: 1_500,
+};
+
 /** As in production, with the waiting taken out. */
 const quick = {
-  checkDialTimeoutMs: 300,
-  checkAnswerTimeoutMs: 400,
-  hurriedAnswerTimeoutMs: 400,
   // A loaded machine is no server that hangs: tests that are about one say how long they wait.
+  staggerMs: 5_000,
+  checkDialTimeoutMs: 20_000,
+  checkAnswerTimeoutMs: 20_000,
+  hurriedAnswerTimeoutMs: 20_000,
   firstAnswerMs: 10_000,
   silenceMs: 10_000,
   confirmIntervalMs: 50,

@@ -9,7 +9,7 @@ import { waitFor } from '../../../src/base/time.ts';
 import { createKubeClient } from '../../../src/kube-client/client.ts';
 import { componentBinary } from '../../support/components.ts';
 import { startControlPlane, type TestControlPlane } from '../../support/control-plane.ts';
-import { createRig, type Rig, type RunningEndpoint, silentHost } from './harness.ts';
+import { createRig, impatient, type Rig, type RunningEndpoint, silentHost } from './harness.ts';
 
 const run = promisify(execFile);
 let controlPlane: TestControlPlane;
@@ -27,8 +27,7 @@ beforeEach(async () => {
   endpoint = await rig.balance({
     servers: [`${silentHost}:6443`, address],
     ca: await readFile(controlPlane.caFile, 'utf8'),
-    // A real one under the load of a test run takes its time.
-    timings: { checkAnswerTimeoutMs: 10_000 },
+    timings: { checkDialTimeoutMs: impatient.checkDialTimeoutMs },
   });
   await endpoint.waitHealth(address, 'healthy');
 });
