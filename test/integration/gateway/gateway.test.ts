@@ -4,6 +4,7 @@ import { UserError } from '../../../src/base/errors.ts';
 import { gatewayServerName, tunnelProtocol } from '../../../src/base/gateway-names.ts';
 import type { HttpRoute, Peer } from '../../../src/base/http-route.ts';
 import { systemClock, waitFor } from '../../../src/base/time.ts';
+import { defaultLimits } from '../../../src/gateway/connections.ts';
 import {
   closed,
   dayMs,
@@ -279,15 +280,22 @@ describe('the life of the gateway', () => {
     });
     const startedAt = performance.now();
     await rig.running.stop();
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    // Whoever waited for a client would wait for one of these.
+    expect(performance.now() - startedAt).toBeLessThan(
+      0.8 * Math.min(defaultLimits.headersTimeoutMs, defaultLimits.requestTimeoutMs),
+    );
     expect(await rig.running.terminated).toMatchObject({ reason: 'Stopped' });
     await Promise.all(ends);
-    await waitFor(() => rig.gateway.status().httpConnections === 0, {
+    const isEmpty = () => {
+      const { httpConnections, tunnelConnections } = rig.gateway.status();
+      return httpConnections + tunnelConnections === 0;
+    };
+    await waitFor(isEmpty, {
       subject: 'all connections to be forgotten',
       timeoutMs: 20_000,
       describe: () => JSON.stringify(rig.gateway.status()),
     });
-    expect(rig.gateway.status()).toMatchObject({ isListening: false, tunnelConnections: 0 });
+    expect(rig.gateway.status().isListening).toBe(false);
     await rig.running.stop();
   });
 

@@ -58,7 +58,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('the packaged metrics-server', (
       const usage = await waitFor(async () => topNodes(server), {
         subject: 'kubectl top nodes',
         // Two rounds of ten seconds.
-        timeoutMs: 60_000,
+        timeoutMs: 150_000,
         describe: () => server.output().slice(-2000),
       });
       expect(usage.map(({ name }) => name).sort()).toEqual(['edge-1', 'edge-2']);
@@ -93,7 +93,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('the packaged metrics-server', (
     try {
       await waitFor(() => server.output().includes('unknown authority'), {
         subject: 'its complaint',
-        timeoutMs: 30_000,
+        timeoutMs: 60_000,
         describe: () => server.output().slice(-2000),
       });
       expect(rig.routed).toHaveLength(routed);
