@@ -56,6 +56,13 @@ export async function startContainerd(
         `containerd ended: ${await readFile(path.join(folder, 'containerd.log'), 'utf8')}`,
       );
     }
+    // It listens before its CRI plugin has read what is there, and refuses its questions until then.
+    const answersCri = () =>
+      listCriImages(socket).then(
+        () => true,
+        () => false,
+      );
+    await waitFor(answersCri, { subject: 'its CRI plugin to answer', timeoutMs: 60_000 });
   } catch (error) {
     await stop();
     throw error;
@@ -89,6 +96,8 @@ export interface CriImage {
  */
 export async function listCriImages(socket: string): Promise<readonly CriImage[]> {
   const session = connect('http://localhost', { createConnection: () => createConnection(socket) });
+  // Its stream says so too.
+  session.on('error', () => {});
   try {
     const stream = session.request({
       ':method': 'POST',

@@ -150,7 +150,7 @@ test('a server that does not speak TLS is named', async () => {
 
 test('controllers that nobody reaches are waited for, and then all are named', async () => {
   const stores = await makeStores();
-  const [one, two] = [await stopped(stores), await stopped(stores)];
+  const [one, two] = [await stopped(), await stopped()];
   const { source, events } = sourceFrom(stores, [one, two]);
   await expect(source.provide([wantTool('/bin')], neverAborted)).rejects.toMatchObject({
     what: 'find tool 1.0.0 (amd64) at the controllers',
@@ -164,7 +164,7 @@ test('controllers that nobody reaches are waited for, and then all are named', a
 
 test('an image that cannot be had for now keeps no node from starting', async () => {
   const stores = await makeStores();
-  const { source, events } = sourceFrom(stores, [await stopped(stores)]);
+  const { source, events } = sourceFrom(stores, [await stopped()]);
   await ensureArtifacts([hello], ensureOptions(stores, source));
   expect(events.at(-1)).toMatchObject({
     type: 'source-failed',
@@ -208,7 +208,7 @@ test('an abort ends it, in a pause and in a download', async () => {
   await expect(source.provide([wantTool('/bin')], stopping.signal)).rejects.toThrow('stopping');
 
   const pausing = new AbortController();
-  const late = sourceFrom(stores, [await stopped(stores)], {
+  const late = sourceFrom(stores, [await stopped()], {
     timing: { firstPauseMs: 60_000 },
     onEvent: () => pausing.abort(new Error('stopping too')),
   });

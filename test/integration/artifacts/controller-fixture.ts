@@ -8,6 +8,7 @@ import { type ArtifactStore, findComponent } from '../../../src/artifacts/store.
 import type { ArtifactEvent, ArtifactSource } from '../../../src/artifacts/types.ts';
 import { dialTcp } from '../../../src/base/dial.ts';
 import { systemClock } from '../../../src/base/time.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import {
   type BundleFixtureOptions,
   emptyStore,
@@ -15,12 +16,7 @@ import {
   neverAborted,
   temporaryFolder,
 } from './bundle-fixture.ts';
-import {
-  createRegistryAuthority,
-  type RegistryAuthority,
-  startRegistry,
-  token,
-} from './registry-fixture.ts';
+import { createRegistryAuthority, type RegistryAuthority, token } from './registry-fixture.ts';
 
 /** A controller's store, filled, and a worker's, empty. */
 export interface TwoStores {
@@ -96,11 +92,10 @@ export async function makeStoresLike(stores: TwoStores): Promise<TwoStores> {
   return { ...stores, to };
 }
 
-/** The address of a registry that has ended. */
-export async function stopped(stores: TwoStores): Promise<string> {
-  const registry = await startRegistry({ store: stores.from, ...stores });
-  await registry.close();
-  return registry.address;
+/** Where a registry could be, and nobody is. */
+export async function stopped(): Promise<string> {
+  const [port] = await freePorts(1);
+  return `127.0.0.1:${port}`;
 }
 
 export function digestOf(stores: TwoStores, name: string): string {

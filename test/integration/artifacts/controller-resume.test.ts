@@ -208,7 +208,7 @@ test('what was begun for something that is not wanted any more goes with the nex
   const registry = await startRegistry({ store: stores.from, ...stores });
   await mkdir(path.join(stores.to.directory, 'tmp'), { recursive: true });
   await writeFile(partialPath(stores.to.directory, `sha256:${'a'.repeat(64)}`), 'old');
-  const absent = sourceFrom(stores, [await stopped(stores)]);
+  const absent = sourceFrom(stores, [await stopped()]);
   await expect(absent.source.provide([beta], neverAborted)).rejects.toThrow();
   expect((await storeState(stores.to)).temporary).toBe(1);
   await sourceFrom(stores, [registry.address]).source.provide([beta], neverAborted);
@@ -239,6 +239,8 @@ describe('a full disk', () => {
     });
     const { finished, pid } = onSmallDisk(stores, registry.address, '3m');
     fill = () => {
+      // Once: writing it again would make room first, which a download might take.
+      fill = () => {};
       const filler = `/proc/${pid}/root${stores.to.directory}/filler`;
       writeFileSync(filler, Buffer.alloc(2 * mebibyte));
     };

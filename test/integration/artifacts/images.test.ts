@@ -66,7 +66,10 @@ test('images are imported once, in one call, pinned for kubelet, without a secon
   await containerd?.stop();
   containerd = await startContainerd(folder);
   expect(await ensure([one, two])).toEqual({ events: [], imported: [] });
-  expect((await listCriImages(socket())).map(({ pinned }) => pinned)).toEqual([true, true]);
+  const pinnedAgain = async () => (await listCriImages(socket())).filter(({ pinned }) => pinned);
+  await waitFor(async () => (await pinnedAgain()).length === 2, {
+    ...{ subject: 'both to be pinned after a restart', timeoutMs: 60_000 },
+  });
 });
 
 test('an image that is not wanted any more stays for the pods that have it, and kubelet may remove it', async () => {

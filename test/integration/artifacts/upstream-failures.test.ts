@@ -205,9 +205,9 @@ test('a server that says nothing any more is cut, and asked for the rest', async
     },
   });
   const { store } = await newStore();
-  const { source, events } = sourceOf(upstream, server, { store, timing: { stallMs: 500 } });
+  const { source, events } = sourceOf(upstream, server, { store, timing: { stallMs: 2_000 } });
   await source.provide([plain('alpha')], neverAborted);
-  expect(waits(events)[0]?.why).toBe(`${upstreamHost}: no byte came for 0.5 s`);
+  expect(waits(events)[0]?.why).toBe(`${upstreamHost}: no byte came for 2 s`);
   expect(server.requests[1]).toMatch(/ bytes=70000-$/);
 });
 
