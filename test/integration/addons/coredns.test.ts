@@ -65,7 +65,7 @@ describe('the packaged CoreDNS', () => {
     };
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);
-    const resolver = new Resolver({ timeout: 1000, tries: 2 });
+    const resolver = new Resolver({ timeout: 5_000, tries: 4 });
     resolver.setServers([`127.0.0.1:${dns}`]);
     const isReady = async () => (await fetch(`http://127.0.0.1:${ready}/ready`)).ok;
     const isServing = () => resolver.resolve4(clusterName).catch(() => undefined);

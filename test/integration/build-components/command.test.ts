@@ -133,8 +133,8 @@ describe('build-components', () => {
     await installGo(`echo $$ > ${pidFile}\nexec sleep 60`);
     const { child, finished } = start(['--only', 'crictl']);
     const pid = await waitFor(
-      async () => existsSync(pidFile) && (await readFile(pidFile, 'utf8')).trim(),
-      { subject: 'the compiler to run', timeoutMs: 20_000 },
+      async () => existsSync(pidFile) && ((await readFile(pidFile, 'utf8')).trim() || undefined),
+      { subject: 'the compiler to run', timeoutMs: 60_000 },
     );
     child.kill('SIGINT');
     const { exitCode, stderr } = await finished;

@@ -50,7 +50,7 @@ describe('the transport against a server that misbehaves', () => {
     requests = 0;
   });
 
-  const base = { requestTimeoutMs: 5_000, maxResponseBytes: 1_000 };
+  const base = { requestTimeoutMs: 30_000, maxResponseBytes: 1_000 };
   async function using<T>(
     change: Partial<Parameters<typeof createTransport>[0]>,
     act: (transport: Transport) => Promise<T>,
@@ -127,7 +127,7 @@ describe('the transport against a server that misbehaves', () => {
   it('ends a watch on which nothing comes any more', async () => {
     handler = (_request, response) => response.write('{"type":"BOOKMARK"}\n');
     await using({}, async (transport) => {
-      const response = await transport.open(get, 200);
+      const response = await transport.open(get, 2_000);
       const reading = (async () => {
         for await (const _chunk of response);
       })();

@@ -11,6 +11,7 @@ import { renderEnvironment } from '../../../src/install/render-environment.ts';
 import { checkConnectivity, type DoctorOptions } from '../../../src/node/doctor.ts';
 import type { DoctorReport } from '../../../src/node/doctor-types.ts';
 import { fakeContext } from '../../support/fake-stream.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import { startHttpProxy } from '../../support/http-proxy.ts';
 import { createTestAuthority, type TestAuthority } from '../../support/tls-authority.ts';
 
@@ -92,7 +93,7 @@ async function joined(gateways: readonly string[], apiServers: readonly string[]
 
 function examine(options: Partial<DoctorOptions> = {}): Promise<DoctorReport> {
   const { signal } = new AbortController();
-  return checkConnectivity({ dataDir, env: {}, timeoutMs: 1_000, ...options }, signal);
+  return checkConnectivity({ dataDir, env: {}, timeoutMs: 20_000, ...options }, signal);
 }
 
 const states = (report: DoctorReport, address: string) =>
@@ -120,10 +121,7 @@ async function listenTcp(serveSocket: (socket: Socket) => void): Promise<string>
 }
 
 async function unusedPort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
+  const [port = 0] = await freePorts(1);
   return port;
 }
 
@@ -169,12 +167,14 @@ test('an address that swallows everything costs one time-out, and the port to op
   const api = await serve({ kind: 'api' });
   await joined([blackHole], [api.address]);
   const startedAt = performance.now();
-  const report = await examine({ timeoutMs: 700 });
-  expect(performance.now() - startedAt).toBeLessThan(5_000);
+  // Where this address is one of the machine's own network, the kernel knows after 3 s that nobody has it.
+  const report = await examine({ timeoutMs: 2_000 });
+  // A check of its own for each of the other five questions would take as long again each.
+  expect(performance.now() - startedAt).toBeLessThan(10_000);
   expect(states(report, blackHole)).toEqual(['tcp fail']);
   expect(find(report, 'tcp')).toMatchObject({
     what: 'cannot be reached',
-    why: `${blackHole} did not answer within 0.7 s`,
+    why: `${blackHole} did not answer within 2 s`,
     fix: 'open TCP port 9443 from this machine to the controller, and check the address',
   });
   expect(states(report, api.address)).toContain('answer ok');
@@ -183,10 +183,10 @@ test('an address that swallows everything costs one time-out, and the port to op
 test('a server that takes the connection and says nothing is not called unreachable', async () => {
   const address = await listenTcp(() => {});
   await joined([address], [address]);
-  const report = await examine({ timeoutMs: 300 });
+  const report = await examine({ timeoutMs: 2_000 });
   expect(report.checks.filter(({ state }) => state === 'fail')).toMatchObject([
-    { check: 'tls', why: 'nothing came within 0.3 s' },
-    { check: 'tls', why: 'nothing came within 0.3 s' },
+    { check: 'tls', why: 'nothing came within 2 s' },
+    { check: 'tls', why: 'nothing came within 2 s' },
   ]);
 });
 
@@ -255,7 +255,7 @@ test('requests of several packets that get lost, an API that is not ready, no tu
   const answer = (response: ServerResponse) => response.writeHead(500).end();
   const api = await serve({ kind: 'api', answer });
   await joined([gateway.address], [api.address]);
-  const report = await examine();
+  const report = await examine({ timeoutMs: 5_000 });
   expect(states(report, gateway.address)).toEqual([
     'tcp ok',
     'tls ok',
@@ -272,9 +272,9 @@ test('what does not speak TLS, and what never answers', async () => {
   const answer = () => {};
   const silent = await serve({ kind: 'api', answer });
   await joined([plain], [silent.address]);
-  const report = await examine({ timeoutMs: 300 });
+  const report = await examine({ timeoutMs: 2_000 });
   expect(states(report, plain)).toEqual(['tcp ok', 'tls fail', 'packet-size ok']);
-  expect(find(report, 'answer')).toMatchObject({ state: 'fail', why: 'nothing came within 0.3 s' });
+  expect(find(report, 'answer')).toMatchObject({ state: 'fail', why: 'nothing came within 2 s' });
 });
 
 test('the way through a proxy, which is named, and its refusal', async () => {

@@ -147,8 +147,11 @@ describe('routes follow the API', () => {
         involvedObject: { kind: 'Node', name: 'crooked' },
       },
     ]);
-    expect(warnings.join('')).toContain('node crooked reports the host name edge-a');
-    expect(warnings).toHaveLength(1);
+    // A busy API server may be warned of, too.
+    const ofCrooked = warnings.filter((line) => line.includes('crooked'));
+    expect(ofCrooked).toEqual([
+      expect.stringContaining('node crooked reports the host name edge-a'),
+    ]);
   });
 });
 
