@@ -37,14 +37,15 @@ describe.skipIf(nodeSkipReason() !== undefined)('the redirect of the API', () =>
     podInterface: 'kube-bridge',
   });
   const ensure = (settings = [setting]) => callHostEngine<HostEvent[]>(node, 'ensure', settings);
-  const read = `timeout 1 bash -c 'exec 3<>/dev/tcp/10.96.0.1/443 && cat <&3' 2>&1 || echo failed`;
-  const fromHost = async () => (await sh(read)).trim();
-  const fromPod = async () => (await sh(`ip netns exec pod ${read}`)).trim();
+  const read = (seconds: number) =>
+    `timeout ${seconds} bash -c 'exec 3<>/dev/tcp/10.96.0.1/443 && cat <&3' 2>&1 || echo failed`;
+  const fromHost = async (seconds = 30) => (await sh(read(seconds))).trim();
+  const fromPod = async (seconds = 30) => (await sh(`ip netns exec pod ${read(seconds)}`)).trim();
 
   beforeAll(async () => {
     node = await createPodNode('api-redirect');
     await sh(inBackground(server));
-    const probe = `timeout 1 bash -c 'cat </dev/tcp/10.244.7.1/6443' 2>&1 || true`;
+    const probe = `timeout 5 bash -c 'cat </dev/tcp/10.244.7.1/6443' 2>&1 || true`;
     await waitFor(async () => (await sh(probe)).includes('10.244.7.1:6443'), {
       subject: 'the server',
       timeoutMs: 60_000,
@@ -60,8 +61,8 @@ describe.skipIf(nodeSkipReason() !== undefined)('the redirect of the API', () =>
 
   test('without it, the address leads where kube-proxy says', async () => {
     await sh(`nft -f - <<'END'\n${kubeProxyTable}\nEND`);
-    expect(await fromHost()).toMatch(/failed$/);
-    expect(await fromPod()).toMatch(/failed$/);
+    expect(await fromHost(2)).toMatch(/failed$/);
+    expect(await fromPod(2)).toMatch(/failed$/);
   });
 
   test('programs of the machine and pods reach the local API', async () => {

@@ -95,7 +95,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('cleaning a machine', () => {
     const busy = node.spawn(['sh', '-c', 'echo in; exec sleep 60'], {
       cwd: '/var/lib/owned/a b/c',
     });
-    await waitFor(() => busy.output().includes('in'), { subject: 'sleep', timeoutMs: 5000 });
+    await waitFor(() => busy.output().includes('in'), { subject: 'sleep', timeoutMs: 20_000 });
     expect(await callHostEngine(node, 'unmount', ['/var/lib/owned'])).toBe(3);
     expect(await callHostEngine(node, 'unmount', ['/var/lib/owned'])).toBe(0);
     const mounts = await node.run(['findmnt', '-rno', 'TARGET']);
@@ -116,12 +116,18 @@ describe.skipIf(nodeSkipReason() !== undefined)('cleaning a machine', () => {
     const other = node.spawn(['/var/lib/not-the-shim', '600']);
     const join = `for h in $(find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs -printf '%h\\n'); do
         mkdir -p "$h/kubepods/besteffort/pod1" 2>/dev/null && echo $$ > "$h/kubepods/besteffort/pod1/cgroup.procs" || true
-      done; echo joined; sleep 600 & exec sleep 600`;
+      done; sleep 600 & echo joined; exec sleep 600`;
     const pod = node.spawn(['sh', '-c', join]);
     await waitFor(() => pod.output().includes('joined'), {
       subject: 'the pod to start',
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
       describe: () => pod.output(),
+    });
+    const shims = async () =>
+      (await node.run(['ps', '-e', '-o', 'args='])).match(/^\/var.* 600$/gm);
+    await waitFor(async () => (await shims())?.length === 2, {
+      subject: 'shims',
+      timeoutMs: 20_000,
     });
     expect((await differences()).filter((line) => line.startsWith('cgroup: + '))).not.toEqual([]);
     expect(await callHostEngine(node, 'endContainers', '/var/lib/shim')).toBe(3);

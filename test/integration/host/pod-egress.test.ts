@@ -25,7 +25,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('what leaves the pod network of 
   const ensure = () => callHostEngine<HostEvent[]>(node, 'ensure', settings);
   /** What the server sees, or the error. */
   const fromPod = async (address: string) => {
-    const read = `timeout 2 bash -c 'exec 3<>/dev/tcp/${address}/80 && cat <&3' 2>&1 || echo failed $?`;
+    const read = `timeout 30 bash -c 'exec 3<>/dev/tcp/${address}/80 && cat <&3' 2>&1 || echo failed $?`;
     return (await sh(`ip netns exec pod ${read}`)).trim();
   };
 
