@@ -197,7 +197,7 @@ it('a worker that has lost all its sessions asks why, and hears that it was remo
   }).start(new AbortController().signal);
   try {
     const until = (subject: string, probe: () => boolean) =>
-      waitFor(probe, { subject, timeoutMs: 30_000, describe: () => rig.asked.join() });
+      waitFor(probe, { subject, timeoutMs: 60_000, describe: () => rig.asked.join() });
     await until('the first request', () => rig.asked.length === 1);
     rig.answer = () => removed;
     looks = 0;

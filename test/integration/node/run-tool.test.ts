@@ -88,7 +88,7 @@ describe('mini-k8s kubectl', () => {
     const { child, output } = start(['kubectl', 'logs', '-f']);
     await waitFor(() => output().includes('ready'), {
       subject: 'kubectl',
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
       describe: output,
     });
     child.kill(signal);

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { waitFor } from '../../../src/base/time.ts';
 import { createMachine } from '../../support/node/create-machine.ts';
 import { createNode } from '../../support/node/create-node.ts';
 import { openNode } from '../../support/node/open-node.ts';
@@ -22,8 +23,12 @@ describe.skipIf(nodeSkipReason() !== undefined)('a machine with a checkout', () 
       expect(await readFile(path.join(repository, 'README.md'), 'utf8')).toBe('original');
       expect(await readdir(repository)).toEqual(['README.md']);
       const pid = (await machine.run(['sh', '-c', 'sleep 99 >/dev/null 2>&1 & echo $!'])).trim();
-      const processes = await machine.run(['ps', '-e', '-o', 'ppid=,args=']);
-      expect(processes, `sleep ${pid} belongs to init`).toMatch(/^ +1 sleep 99$/m);
+      // Forked by a shell, it is one itself for a moment.
+      const processes = () => machine.run(['ps', '-e', '-o', 'ppid=,args=']);
+      await waitFor(async () => /^ +1 sleep 99$/m.test(await processes()), {
+        subject: `sleep ${pid} to belong to init`,
+        timeoutMs: 20_000,
+      });
     } finally {
       await rm(repository, { recursive: true, force: true });
     }

@@ -14,6 +14,7 @@ import { cleanStaleNodes } from '../../support/node/remove-node.ts';
 import { nodeSkipReason } from '../../support/node/skip-reason.ts';
 import { slowDownLink } from '../../support/node/slow-link.ts';
 import type { NatSite, NodeProcess, Site, TestNode } from '../../support/node/types.ts';
+import { quickest } from '../../support/quickest.ts';
 import { killRunOf } from './killed-run.ts';
 
 const small = { cpus: 0.5, memoryBytes: 128 * 1024 ** 2, diskBytes: 256 * 1024 ** 2 };
@@ -147,11 +148,14 @@ describe.skipIf(nodeSkipReason() !== undefined)('sites behind NAT', () => {
       Number(await nodes[0].run(['perl', '-MIO::Socket::INET', '-e', connect]));
     {
       await using _line = await slowDownLink(sites[0], { delayMs: 100, lossFraction: 0 });
-      const elapsedMs = await connectMs();
-      expect(elapsedMs).toBeGreaterThanOrEqual(200);
-      expect(elapsedMs).toBeLessThan(1000);
+      const slowMs = async () => {
+        const elapsedMs = await connectMs();
+        expect(elapsedMs).toBeGreaterThanOrEqual(200);
+        return elapsedMs;
+      };
+      expect(await quickest(slowMs, 1000)).toBeLessThan(1000);
     }
-    expect(await connectMs()).toBeLessThan(200);
+    expect(await quickest(connectMs, 200)).toBeLessThan(200);
     {
       await using _line = await slowDownLink(sites[0], { delayMs: 1, lossFraction: 0.2 });
       const received = await receivedOf500(nodes[0], outside);
@@ -266,7 +270,9 @@ async function receivedOf500(from: TestNode, at: TestNode): Promise<number> {
     'perl',
     '-MIO::Socket::INET',
     '-e',
-    `$| = 1; my $s = IO::Socket::INET->new(LocalPort => 7002, Proto => "udp") or die $!; print "listening\\n";
+    // Room for all of them (SO_RCVBUFFORCE): on a busy machine the kernel would lose what this one has no time for.
+    `use Socket; $| = 1; my $s = IO::Socket::INET->new(LocalPort => 7002, Proto => "udp") or die $!;
+     setsockopt($s, SOL_SOCKET, 33, pack("i", 8 << 20)) or die $!; print "listening\\n";
      my $count = 0; while (1) { $s->recv(my $m, 9); last if $m eq "end"; $count++ } print "received $count\\n";`,
   ]);
   await saysNext(counter, 'listening');

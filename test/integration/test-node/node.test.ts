@@ -1,9 +1,15 @@
 import { readFile, stat } from 'node:fs/promises';
+import { cpus } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../../../src/base/time.ts';
 import { createNode } from '../../support/node/create-node.ts';
 import { nodeSkipReason } from '../../support/node/skip-reason.ts';
 import { GIBIBYTE, type TestNode } from '../../support/node/types.ts';
+
+/** Of all processors of the machine, since it was switched on. */
+function idleMs(): number {
+  return cpus().reduce((sum, { times }) => sum + times.idle, 0);
+}
 
 describe.skipIf(nodeSkipReason() !== undefined)('a test node', () => {
   let node: TestNode;
@@ -35,7 +41,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('a test node', () => {
     const orphan = '(sleep 0.1 & exec sleep 0.01) & wait';
     await node.run(['sh', '-c', orphan]);
     const isZombie = async () => (await node.run(['ps', '-eo', 'stat='])).includes('Z');
-    await waitFor(async () => !(await isZombie()), { subject: 'the orphan', timeoutMs: 5000 });
+    await waitFor(async () => !(await isZombie()), { subject: 'the orphan', timeoutMs: 20_000 });
     expect((await node.readFile('/proc/1/comm')).trim()).toBe('sh');
     expect(await node.run(['ps', '-e', '-o', 'comm='])).not.toContain('vitest');
   });
@@ -102,12 +108,15 @@ describe.skipIf(nodeSkipReason() !== undefined)('a test node', () => {
 
   test('holds commands to its one CPU', async () => {
     const before = await node.cpuUsageMs();
+    const idleBefore = idleMs();
     const started = performance.now();
     const spin = 'end=$(( $(date +%s) + 2 )); while [ $(date +%s) -lt $end ]; do :; done';
     await node.run(['sh', '-c', `(${spin}) & (${spin}) & wait`]);
     const elapsedMs = performance.now() - started;
     const usedMs = (await node.cpuUsageMs()) - before;
-    expect(usedMs).toBeGreaterThan(elapsedMs * 0.5);
+    // Of what there was for it: what the others on a busy machine have, they have on both processors.
+    const availableMs = Math.min(elapsedMs, usedMs + idleMs() - idleBefore);
+    expect(usedMs).toBeGreaterThan(availableMs * 0.5);
     expect(usedMs).toBeLessThan(elapsedMs * 1.15);
   });
 
@@ -131,10 +140,13 @@ describe.skipIf(nodeSkipReason() !== undefined)('a test node', () => {
   });
 
   test('exec ends what takes too long, children too', async () => {
-    const slow = node.exec(['sh', '-c', 'echo begun; sleep 4711 & wait'], { timeoutMs: 300 });
-    await expect(slow).rejects.toThrow(/longer than 0.3 s; it said: begun/);
+    const slow = node.exec(['sh', '-c', 'echo begun; sleep 4711 & wait'], { timeoutMs: 3_000 });
+    await expect(slow).rejects.toThrow(/longer than 3 s; it said: begun/);
     const sleeps = async () => (await node.run(['ps', '-e', '-o', 'args='])).includes('sleep 4711');
-    await waitFor(async () => !(await sleeps()), { subject: 'the child to end', timeoutMs: 5000 });
+    await waitFor(async () => !(await sleeps()), {
+      subject: 'the child to end',
+      timeoutMs: 20_000,
+    });
   });
 
   test('spawn keeps the end of the output and signals the command', async () => {
@@ -142,7 +154,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('a test node', () => {
       ['sh', '-c', "trap 'echo got TERM; exit 3' TERM; echo ready; while :; do sleep 0.05; done"],
       { keepOutputBytes: 1000 },
     );
-    await waitFor(() => child.output().includes('ready'), { subject: 'output', timeoutMs: 5000 });
+    await waitFor(() => child.output().includes('ready'), { subject: 'output', timeoutMs: 20_000 });
     child.kill('SIGTERM');
     expect(await child.exited).toBe(3);
     expect(child.output()).toContain('got TERM');
@@ -152,7 +164,7 @@ describe.skipIf(nodeSkipReason() !== undefined)('a test node', () => {
     const hold = 'my $x = "x" x (64 * 1024 * 1024); print "held\n"; $| = 1; print ""; sleep 60';
     const before = await node.anonymousBytes();
     const child = node.spawn(['perl', '-e', hold]);
-    await waitFor(() => child.output().includes('held'), { subject: 'perl', timeoutMs: 10_000 });
+    await waitFor(() => child.output().includes('held'), { subject: 'perl', timeoutMs: 60_000 });
     const grown = (await node.anonymousBytes()) - before;
     expect(grown / 1024 ** 2).toBeGreaterThan(60);
     expect(grown / 1024 ** 2).toBeLessThan(200);

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import { errorCode } from '../../../src/base/errors.ts';
 import type {
   CommandOptions,
@@ -90,7 +91,9 @@ export function spawnInNode(
   child.stderr?.on('data', collect);
   child.stdin?.end();
   child.stdin?.on('error', () => {});
-  const exited = exitOf(child, 'exit').then((code) => {
+  const exited = exitOf(child, 'exit').then(async (code) => {
+    // What it said last may still be in its pipes: one turn of the event loop reads that.
+    for (let turn = 0; turn < 2; turn += 1) await setImmediate();
     exitCode = code;
     // Children of the command may keep its pipes open; they must not keep this process alive.
     child.stdout?.destroy();
