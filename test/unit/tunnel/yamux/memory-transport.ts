@@ -139,11 +139,11 @@ export function framesOf(peer: RawPeer, type: keyof typeof frameType): Frame[] {
   return peer.received.filter((frame) => frame.type === frameType[type]);
 }
 
-/** Turns of the event loop until something is so. @throws Error naming it after five seconds. */
+/** Turns of the event loop until something is so. @throws Error naming it after thirty seconds. */
 export async function until(isSo: () => boolean, subject: string): Promise<void> {
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + 30_000;
   while (!isSo()) {
-    if (performance.now() > deadline) throw new Error(`waited 5 s for ${subject}`);
+    if (performance.now() > deadline) throw new Error(`waited 30 s for ${subject}`);
     await settle(1);
   }
 }
