@@ -17,6 +17,8 @@ export type Answer<T> =
   | { readonly kind: 'busy'; readonly retryAfterMs: number }
   /** It does not have it. */
   | { readonly kind: 'absent' }
+  /** Nothing was heard of it in the time that it had. Asking again would take as long. */
+  | { readonly kind: 'silent'; readonly why: string }
   /** Asking again is of no use. */
   | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly why: string };
 
@@ -87,7 +89,9 @@ export async function askServers<T>(question: Question<T>, asking: Asking): Prom
 }
 
 /** What will not change by asking again. */
-type Settled = Map<Server, Answer<never> & { readonly kind: 'absent' | 'refused' }>;
+type SettledAnswer = Answer<never> & { readonly kind: 'absent' | 'refused' | 'silent' };
+
+type Settled = Map<Server, SettledAnswer>;
 
 interface Round {
   readonly problems: string[];
@@ -108,8 +112,8 @@ async function askAll<T>(
       prefer(server, asking.servers);
       return answer;
     }
-    if (answer.kind === 'absent' || answer.kind === 'refused') settled.set(server, answer);
-    else note(round, server, answer);
+    if (answer.kind === 'failed' || answer.kind === 'busy') note(round, server, answer);
+    else settled.set(server, answer);
   }
   return undefined;
 }
@@ -118,7 +122,8 @@ async function askAll<T>(
 function isAbsent(question: Question<unknown>, round: Round, settled: Settled): boolean {
   const kinds = [...settled.values()].map(({ kind }) => kind);
   if (!kinds.includes('absent')) return false;
-  return round.problems.length === 0 ? !kinds.includes('refused') : question.isAbsentWhenOneSaysSo;
+  const couldAllBeAsked = round.problems.length === 0 && !kinds.includes('silent');
+  return couldAllBeAsked ? !kinds.includes('refused') : question.isAbsentWhenOneSaysSo;
 }
 
 function prefer(server: Server, servers: Server[]): void {
@@ -163,18 +168,16 @@ function giveUp(
     ...round.problems,
     ...[...settled].map(([{ name }, answer]) => `${name}${describeRefusal(answer, words)}`),
   ].join('; ');
-  if (round.problems.length > 0) {
+  const answers = [...settled.values()];
+  if (round.problems.length > 0 || answers.some(({ kind }) => kind === 'silent')) {
     return new UnreachableError({ what, why, fix: words.fix.unreachable });
   }
-  const refusal = [...settled.values()].find((answer) => answer.kind === 'refused');
+  const refusal = answers.find((answer) => answer.kind === 'refused');
   return new UserError({ what, why, fix: words.fix[refusal?.reason ?? 'unreachable'] });
 }
 
-function describeRefusal(
-  answer: Answer<never> & { readonly kind: 'absent' | 'refused' },
-  words: ServerWords,
-): string {
+function describeRefusal(answer: SettledAnswer, words: ServerWords): string {
   if (answer.kind === 'absent') return ' does not have it';
-  if (answer.reason === 'wrong-content') return `: ${answer.why}`;
+  if (answer.kind === 'silent' || answer.reason === 'wrong-content') return `: ${answer.why}`;
   return `: ${words.why[answer.reason]} (${answer.why})`;
 }

@@ -1,7 +1,7 @@
 import { Agent, type IncomingMessage, request as sendRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { errorMessage } from '../base/errors.ts';
-import { createStallGuard, type StallGuard } from './stall-guard.ts';
+import { createStallGuard, StalledError, type StallGuard } from './stall-guard.ts';
 
 export interface HttpConnectionOptions {
   /** The `Host` of each request. */
@@ -109,7 +109,7 @@ async function tryGet(context: GetContext): Promise<HttpResponse> {
   } catch (error) {
     guard.end();
     signal.throwIfAborted();
-    if (guard.isStalled()) throw new Error(guard.describe(), { cause: error });
+    if (guard.isStalled()) throw new StalledError(guard.describe(), { cause: error });
     throw request.reusedSocket ? new ReusedSocketError(errorMessage(error)) : error;
   }
 }
@@ -132,7 +132,7 @@ function receive(response: IncomingMessage, guard: StallGuard, sink: Sink): Prom
       isOver = true;
       guard.end();
       response.destroy();
-      reject(guard.isStalled() ? new Error(guard.describe(), { cause: error }) : error);
+      reject(guard.isStalled() ? new StalledError(guard.describe(), { cause: error }) : error);
     };
     const take = (chunk: Buffer) => {
       guard.touch();

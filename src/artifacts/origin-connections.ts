@@ -10,6 +10,7 @@ import {
 } from './http-connection.ts';
 import { openTls } from './open-tls.ts';
 import { WrongContentError } from './server-answer.ts';
+import { expectFirstAnswer, requireFirstByte } from './silent-server.ts';
 
 export interface OriginsOptions {
   /** A connected socket, straight or through a proxy: `dialTcp`. */
@@ -22,6 +23,11 @@ export interface OriginsOptions {
   readonly maxSockets: number;
   /** Waiting so long for a connection, an answer or a byte of it is enough. */
   readonly stallMs: number;
+  /**
+   * A server of which nothing was heard yet has so long for the first byte of a connection, and only one time-out of
+   * whatever kind: then it counts as dead, and is not asked again. Left out: it is waited for as often as it is asked.
+   */
+  readonly firstByteMs?: number | undefined;
   /** Told of each chunk after it was handed over. */
   readonly onReceived: (bytes: number) => void;
 }
@@ -42,7 +48,8 @@ export function connectOrigins(options: OriginsOptions): HttpConnection {
   const connect = (url: URL): HttpConnection => {
     const known = connections.get(url.origin);
     if (known !== undefined) return known;
-    const connection = createHttpConnection({
+    const answer = expectFirstAnswer(options.firstByteMs);
+    const server = createHttpConnection({
       host: url.host,
       headers: {
         'User-Agent': 'mini-k8s',
@@ -51,11 +58,16 @@ export function connectOrigins(options: OriginsOptions): HttpConnection {
           ? { Authorization: options.credentials.authorization }
           : {}),
       },
-      openSocket: (signal) => openSocket(url, { ...options, trust, signal }),
+      openSocket: (signal) =>
+        openSocket(url, { ...options, trust, signal, firstByteMs: answer.firstByteMs() }),
       maxSockets: options.maxSockets,
       stallMs: options.stallMs,
       onReceived: options.onReceived,
     });
+    const connection: HttpConnection = {
+      get: (path, request) => answer.wait(() => server.get(path, request)),
+      close: () => server.close(),
+    };
     connections.set(url.origin, connection);
     return connection;
   };
@@ -116,6 +128,7 @@ async function openSocket(url: URL, context: SocketContext): Promise<Socket> {
   const isSecure = url.protocol === 'https:';
   const port = url.port === '' ? (isSecure ? 443 : 80) : Number(url.port);
   const socket = await context.dial({ host, port }, limit);
+  if (context.firstByteMs !== undefined) requireFirstByte(socket, context.firstByteMs);
   if (!isSecure) return socket;
   const name = isIP(host) === 0 ? { servername: host } : {};
   return await openTls(socket, { host, ...name, secureContext: context.trust() }, limit);

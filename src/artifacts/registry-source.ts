@@ -19,6 +19,7 @@ import {
   fetchManifest,
   type ManifestLocation,
 } from './fetch-manifest.ts';
+import type { HttpConnection } from './http-connection.ts';
 import { type ImageName, parseImageReference } from './image-reference.ts';
 import { connectOrigins } from './origin-connections.ts';
 import { type ComponentsInRegistry, provideComponents } from './registry-components.ts';
@@ -67,6 +68,11 @@ export interface RegistryTiming {
   readonly firstPauseMs: number;
   /** How often a registry may fail in turn, without a byte won. */
   readonly rounds: number;
+  /**
+   * What a registry of which nothing was heard yet has for its first byte: one that is silent counts as dead for all
+   * that is wanted of it. Left out: it is waited for as often as it is asked.
+   */
+  readonly firstByteMs?: number | undefined;
 }
 
 /**
@@ -82,17 +88,20 @@ export function createRegistrySource(options: RegistrySourceOptions): ArtifactSo
       const images = artifacts.filter((artifact) => artifact.kind === 'image').flatMap(nameImage);
       const executables = artifacts.filter((artifact) => artifact.kind === 'executable');
       await clearTemporary(options.store.directory, () => true);
-      for (const [registry, group] of Map.groupBy(images, ({ name }) => name.registry)) {
-        const endpoint = options.endpointOf(registry);
-        await withSession(endpoint, { options, signal }, (session) =>
-          provideImages(session, group, { endpoint, ...options }),
-        );
-      }
-      const { components } = options;
-      if (components !== undefined && executables.length > 0) {
-        await withSession(components, { options, signal }, (session) =>
-          provideComponents(session, executables, components),
-        );
+      const origins = connect(options);
+      try {
+        for (const [registry, group] of Map.groupBy(images, ({ name }) => name.registry)) {
+          const endpoint = options.endpointOf(registry);
+          const session = openSession(endpoint, { ...options, origins, signal });
+          await provideImages(session, group, { endpoint, ...options });
+        }
+        const { components } = options;
+        if (components !== undefined && executables.length > 0) {
+          const session = openSession(components, { ...options, origins, signal });
+          await provideComponents(session, executables, components);
+        }
+      } finally {
+        origins.close();
       }
       await pruneStore(options.store);
       return [];
@@ -100,17 +109,13 @@ export function createRegistrySource(options: RegistrySourceOptions): ArtifactSo
   };
 }
 
-async function withSession(
-  endpoint: RegistryEndpoint,
-  { options, signal }: { readonly options: RegistrySourceOptions; readonly signal: AbortSignal },
-  work: (session: DownloadSession) => Promise<void>,
-): Promise<void> {
-  const session = openSession(endpoint, options, signal);
-  try {
-    await work(session);
-  } finally {
-    for (const { connection } of session.asking.servers) connection.close();
-  }
+/** One for everything: a mirror has the images of all registries, and what was learnt of it holds for all of them. */
+function connect({ dial, authorities, timing }: RegistrySourceOptions): HttpConnection {
+  const { stallMs, firstByteMs } = timing;
+  return connectOrigins({
+    ...{ dial, authorities, stallMs, firstByteMs, maxSockets: 1 },
+    onReceived: createYoungCollector(),
+  });
 }
 
 interface NamedImage {
@@ -125,15 +130,13 @@ function nameImage(artifact: ImageArtifact): readonly NamedImage[] {
 
 function openSession(
   { base, credentials }: RegistryEndpoint,
-  options: RegistrySourceOptions,
-  signal: AbortSignal,
+  options: RegistrySourceOptions & {
+    readonly origins: HttpConnection;
+    readonly signal: AbortSignal;
+  },
 ): DownloadSession {
-  const { dial, authorities, words, random, store, clock, onEvent } = options;
-  const { stallMs, firstPauseMs, rounds } = options.timing;
-  const origins = connectOrigins({
-    ...{ dial, authorities, stallMs, maxSockets: 1 },
-    onReceived: createYoungCollector(),
-  });
+  const { origins, words, random, store, clock, onEvent, signal } = options;
+  const { firstPauseMs, rounds } = options.timing;
   const server: Server = {
     name: new URL(base).host,
     connection: connectRegistry({ base, origins, credentials }),

@@ -2,6 +2,7 @@ import { errorCode, errorMessage, UserError } from '../base/errors.ts';
 import type { Answer } from './ask-servers.ts';
 import type { HttpResponse } from './http-connection.ts';
 import { UntrustedServerError } from './open-tls.ts';
+import { SilentServerError } from './silent-server.ts';
 
 /** It cannot be what was asked for, whatever may follow. */
 export class WrongContentError extends Error {
@@ -37,6 +38,7 @@ export function answerFailure(
   if (error instanceof UntrustedServerError) {
     return { kind: 'refused', reason: 'untrusted', why: error.message };
   }
+  if (error instanceof SilentServerError) return { kind: 'silent', why: error.message };
   // A UserError: a document that cannot be read. Its text says why.
   if (error instanceof WrongContentError || error instanceof UserError) {
     return wrongContent(error.message);

@@ -1,3 +1,8 @@
+/** Nothing came for too long. */
+export class StalledError extends Error {
+  override readonly name = 'StalledError';
+}
+
 /** Watches that the other side of a request goes on. */
 export interface StallGuard {
   /** Aborts when it does not, and when the caller's does. */

@@ -23,7 +23,7 @@ export interface UpstreamSourceOptions {
   readonly clock: Clock;
   /** 0 to 1: spreads the retries of many nodes. */
   readonly random: () => number;
-  /** For tests. */
+  /** What is left out is as it is for a source that nothing else can replace. */
   readonly timing?: Partial<UpstreamTiming>;
 }
 
@@ -41,6 +41,11 @@ export interface UpstreamTiming {
   readonly firstPauseMs: number;
   /** How often a server may fail in turn, without a byte won. */
   readonly rounds: number;
+  /**
+   * What a server of which nothing was heard yet has for its first byte: one that is silent counts as dead. Left out: it
+   * is waited for as often as it is asked.
+   */
+  readonly firstByteMs?: number | undefined;
 }
 
 /** With pauses of 1, 2, 4, 8, 16 s about half a minute: a router that starts with us has a line by then. */
@@ -70,9 +75,12 @@ export function openUpstreamSession(
   signal: AbortSignal,
 ): UpstreamSession {
   const { mirror, store, onEvent, random } = options;
-  const { stallMs, firstPauseMs, rounds } = { ...defaultTiming, ...options.timing };
+  const { stallMs, firstByteMs, firstPauseMs, rounds }: UpstreamTiming = {
+    ...defaultTiming,
+    ...options.timing,
+  };
   const connection = connectOrigins({
-    ...{ dial: options.dial, authorities: options.authorities, stallMs },
+    ...{ dial: options.dial, authorities: options.authorities, stallMs, firstByteMs },
     credentials: credentialsOf(mirror),
     maxSockets: parallelFiles,
     onReceived: createYoungCollector(),

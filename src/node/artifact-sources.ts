@@ -10,7 +10,7 @@ import { proxySettingsFrom } from '../base/proxy-settings.ts';
 import type { Clock } from '../base/time.ts';
 import { proxyVariables } from '../config/proxy-variables.ts';
 import type { ArtifactsSpec, ProxySpec } from '../config/types.ts';
-import { dialOutside } from './dial-outside.ts';
+import { dialOutside, fullPatience, mirrorPatience, type Patience } from './dial-outside.ts';
 import type { NodeEvent } from './events.ts';
 import type { CheckedBundle } from './given-bundle.ts';
 import type { RegistryAccess } from './registry-sources.ts';
@@ -30,6 +30,8 @@ export interface ArtifactSourcesOptions {
   readonly controllers: readonly ArtifactSource[];
   readonly clock: Clock;
   readonly onEvent: (event: NodeEvent) => void;
+  /** For tests. */
+  readonly mirrorPatience?: Patience;
 }
 
 /** Where executables and images come from, in order: bundle, mirror, controllers, upstream, registries. */
@@ -86,11 +88,24 @@ async function mirrorOf(
   const { mirror, ca } = spec;
   if (/^oci/.test(mirror)) {
     const { registryMirrorSource } = await import('./registry-sources.ts');
-    return registryMirrorSource(spec, credentials, { ...options, ca });
+    const patience = options.mirrorPatience ?? mirrorPatience;
+    return registryMirrorSource(spec, credentials, { ...options, ca, patience });
   }
   const authorization =
     credentials === undefined ? undefined : `Basic ${Buffer.from(credentials).toString('base64')}`;
   return filesSource(options, { base: mirror, authorization });
+}
+
+/**
+ * How long a mirror of upstream's files is waited for. One that nobody stands in for may come up with the machine, and
+ * is waited for as upstream is. Pure.
+ */
+export function patienceWithFilesMirror(
+  options: Pick<ArtifactSourcesOptions, 'spec' | 'controllers' | 'mirrorPatience'>,
+): Patience {
+  const { spec, controllers } = options;
+  const isReplaceable = controllers.length > 0 || spec.upstream.enabled;
+  return isReplaceable ? (options.mirrorPatience ?? mirrorPatience) : fullPatience;
 }
 
 /** Images; the code is loaded when one is lacking. */
@@ -120,11 +135,13 @@ function upstreamSource(options: ArtifactSourcesOptions): ArtifactSource {
 function filesSource(options: ArtifactSourcesOptions, mirror?: UpstreamMirror): ArtifactSource {
   const { spec, store, onEvent, clock } = options;
   const proxy = proxySettingsFrom(proxyVariables(options.proxy));
+  const patience = mirror === undefined ? fullPatience : patienceWithFilesMirror(options);
   return createUpstreamSource({
     ...{ catalog: upstreamComponent, mirror, store, onEvent, clock },
     authorities: spec.ca === '' ? undefined : spec.ca,
-    dial: dialOutside(proxy),
+    dial: dialOutside(proxy, patience),
     random: Math.random,
+    timing: { firstByteMs: patience.firstByteMs },
   });
 }
 

@@ -11,11 +11,11 @@ import {
 import type { ArtifactStore } from '../artifacts/store.ts';
 import type { ArtifactSource } from '../artifacts/types.ts';
 import { errorMessage, UserError } from '../base/errors.ts';
-import { type ProxySettings, proxySettingsFrom } from '../base/proxy-settings.ts';
+import { proxySettingsFrom } from '../base/proxy-settings.ts';
 import type { Clock } from '../base/time.ts';
 import { proxyVariables } from '../config/proxy-variables.ts';
 import type { ArtifactsSpec, ProxySpec } from '../config/types.ts';
-import { type DialOutside, dialBriefly, dialOutside } from './dial-outside.ts';
+import { dialOutside, fullPatience, imagePatience, type Patience } from './dial-outside.ts';
 import type { NodeEvent } from './events.ts';
 
 /** How registries are spoken with. */
@@ -47,7 +47,7 @@ const nodeRounds = 2;
 export function registryMirrorSource(
   { mirror, trustMirror }: Pick<ArtifactsSpec, 'mirror' | 'trustMirror'>,
   credentials: string | undefined,
-  parts: RegistryParts,
+  parts: RegistryParts & { readonly patience: Patience },
 ): ArtifactSource {
   const { protocol, host, pathname } = new URL(mirror);
   const path = pathname.replace(/^\/+|\/+$/g, '');
@@ -58,7 +58,7 @@ export function registryMirrorSource(
     credentials,
   };
   return createRegistrySource({
-    ...commonOptions(parts, { dial: dialOutside, rounds: nodeRounds }),
+    ...commonOptions(parts, { ...parts.patience, rounds: nodeRounds }),
     description: `mirror ${mirror}`,
     endpointOf: () => endpoint,
     components: {
@@ -76,9 +76,7 @@ export function upstreamRegistriesSource(
 ): ArtifactSource {
   const { credentialsOf, plainHttp = [], rounds } = access;
   const patience =
-    rounds === undefined
-      ? { dial: dialBriefly, rounds: nodeRounds }
-      : { dial: dialOutside, rounds };
+    rounds === undefined ? { ...imagePatience, rounds: nodeRounds } : { ...fullPatience, rounds };
   return createRegistrySource({
     ...commonOptions(parts, patience),
     description: 'registries',
@@ -92,14 +90,9 @@ export function upstreamRegistriesSource(
   });
 }
 
-interface Patience {
-  readonly dial: (proxy: ProxySettings | undefined) => DialOutside;
-  readonly rounds: number;
-}
-
 function commonOptions(
   parts: RegistryParts,
-  { dial, rounds }: Patience,
+  { rounds, firstByteMs, connectMs }: Patience & { readonly rounds: number },
 ): Omit<RegistrySourceOptions, 'description' | 'endpointOf' | 'words'> {
   const { ca, store, clock, onEvent } = parts;
   const proxy = proxySettingsFrom(proxyVariables(parts.proxy));
@@ -107,9 +100,9 @@ function commonOptions(
     ...{ store, clock, onEvent },
     pinOf: pinnedImageDigest,
     authorities: ca === '' ? undefined : ca,
-    dial: dial(proxy),
+    dial: dialOutside(proxy, { connectMs }),
     random: Math.random,
-    timing: { stallMs: 30_000, firstPauseMs: 1000, rounds },
+    timing: { stallMs: 30_000, firstPauseMs: 1000, rounds, firstByteMs },
   };
 }
 

@@ -43,7 +43,7 @@ test('a registry that drops packets costs a start some seconds, and the next one
   ]);
   expect(await findImage(store, served, 'amd64')).toBeDefined();
   expect(events).toContainEqual({ type: 'image-missing', reference: references[1] });
-  // 4 s for the connection, a pause of at most 1 s, and no second wait, neither for the same image nor for another;
+  // 4 s for the connection and no second wait, neither for the same image nor for another;
   // and what this machine takes for an image that waits for nobody.
   const ordinaryMs = await ensureMs([`${registry.host}/team/web:2`]);
   expect(tookMs).toBeLessThan(12_000 + 3 * ordinaryMs);
