@@ -77,7 +77,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
 
     test('a supervisor that was killed is started again, and pods run on', async () => {
       await importTestImage(machine);
-      await startPods(machine, 'shop', [slowToEnd()]);
+      await startPods(machine, 'shop', [slowToEnd('httpGet')]);
       const container = await machine.kubectl(slowContainer);
       const { pid } = (await machine.status()).supervisor;
       await machine.node.run(['kill', '-KILL', String(pid)]);

@@ -193,7 +193,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     });
 
     test('a newer build with other flags replaces the installed one, and pods run on', async () => {
-      await startPods(machine, 'shop', [slowToEnd()]);
+      await startPods(machine, 'shop', [slowToEnd('exec')]);
       const pod = await machine.kubectl(slowContainer);
       const shims = (await runningComponents(machine.node))['containerd-shim-runc-v2'];
       // An executable does not mind what follows its end.

@@ -11,10 +11,25 @@ export const slowContainer = [
 /** What `slowToEnd` says on the machine's disk. */
 export const slowFile = '/var/lib/shop/said';
 
-/** A pod that says when it starts, when it is told that it will end, and when it has ended in its own time. */
-export function slowToEnd() {
-  const script =
-    'echo started >> /data/said; trap "sleep 3; echo ended >> /data/said; exit 0" TERM; while :; do sleep 1; done';
+/** Two ways to tell the same. */
+const preStopHooks = {
+  exec: { exec: { command: ['sh', '-c', 'echo warned >> /data/said'] } },
+  httpGet: { httpGet: { path: '/cgi-bin/warn', port: 8080 } },
+} as const;
+
+/**
+ * A pod that says when it starts, when it is told that it will end, by a command or a request, and when it has ended in
+ * its own time.
+ */
+export function slowToEnd(hook: keyof typeof preStopHooks) {
+  const script = `
+    mkdir -p /www/cgi-bin
+    printf '#!/bin/sh\\necho warned >> /data/said; echo\\n' > /www/cgi-bin/warn
+    busybox chmod +x /www/cgi-bin/warn
+    httpd -p 8080 -h /www
+    echo started >> /data/said
+    trap "sleep 3; echo ended >> /data/said; exit 0" TERM
+    while :; do sleep 1; done`;
   const pod = testPod({ name: 'slow', namespace: 'shop', command: ['sh', '-c', script] });
   const [container] = pod.spec.containers;
   return {
@@ -25,7 +40,7 @@ export function slowToEnd() {
         {
           ...container,
           volumeMounts: [{ name: 'data', mountPath: '/data' }],
-          lifecycle: { preStop: { exec: { command: ['sh', '-c', 'echo warned >> /data/said'] } } },
+          lifecycle: { preStop: preStopHooks[hook] },
         },
       ],
       volumes: [{ name: 'data', hostPath: { path: '/var/lib/shop', type: 'DirectoryOrCreate' } }],
