@@ -5,6 +5,7 @@ import { explainFailures } from '../support/e2e/explain-failures.ts';
 import { testPod } from '../support/e2e/objects.ts';
 import { createProductNode, nodePaths } from '../support/e2e/product.ts';
 import { makeRidingBundle, type RidingBundle } from '../support/e2e/riding-bundle.ts';
+import { countStrangers, strangersOf, talkToStranger } from '../support/e2e/strangers.ts';
 import { createToken, startWorker, type Worker } from '../support/e2e/worker.ts';
 import { createSite } from '../support/node/create-site.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
@@ -40,7 +41,8 @@ describe.skipIf(nodeSkipReason() !== undefined)(
       nodes.push(controller);
       const edge = await createProductNode({ name: 'served-edge', network });
       nodes.push(edge);
-      await countStrangers([controller, edge], site);
+      const ofCluster = ['10.96.0.0/12', '10.244.0.0/16', '127.0.0.0/8', '224.0.0.0/4'];
+      for (const node of nodes) await countStrangers(node, [site.subnet, ...ofCluster]);
       cluster = await startCluster(controller, {
         args: ['--no-workloads', ...bundle.args],
         usesBundle: false,
@@ -84,8 +86,7 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     test('nobody tried to reach anything outside', async () => {
       for (const node of nodes) {
         expect(await strangersOf(node), node.name).toBe('');
-        // Whoever tries is seen.
-        await node.run(['bash', '-c', 'echo > /dev/udp/192.0.2.1/9']);
+        await talkToStranger(node);
         expect(await strangersOf(node)).toBe('192.0.2.1 . udp');
       }
     });
@@ -139,21 +140,3 @@ describe.skipIf(nodeSkipReason() !== undefined)(
     });
   },
 );
-
-/** From now on each node remembers to whom it wanted to talk that is neither of this site nor of its cluster. */
-async function countStrangers(nodes: readonly TestNode[], { subnet }: Site): Promise<void> {
-  const known = `{ ${subnet}, 10.96.0.0/12, 10.244.0.0/16, 127.0.0.0/8, 224.0.0.0/4 }`;
-  const rules = `table ip edge {
-    set strangers { type ipv4_addr . inet_proto; size 1000; flags dynamic; }
-    chain out {
-      type filter hook postrouting priority 0;
-      ip daddr != ${known} ct state new add @strangers { ip daddr . meta l4proto }
-    }
-  }`;
-  for (const node of nodes) await node.run(['nft', '-f', '-'], { input: rules });
-}
-
-async function strangersOf(node: TestNode): Promise<string> {
-  const set = await node.run(['nft', 'list', 'set', 'ip', 'edge', 'strangers']);
-  return /elements = \{([^}]*)\}/.exec(set)?.[1]?.trim() ?? '';
-}

@@ -4,9 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../../src/base/time.ts';
 import { type Cluster, startCluster, unreadyParts } from '../support/e2e/cluster.ts';
 import { explainFailures } from '../support/e2e/explain-failures.ts';
+import { startFilesMirror } from '../support/e2e/files-mirror.ts';
 import { startPods, testPod } from '../support/e2e/objects.ts';
+import { makeOwnUpstream, type OwnUpstream } from '../support/e2e/own-upstream.ts';
 import { startPrivateRegistry } from '../support/e2e/private-registry.ts';
 import { createProductNode, nodePaths } from '../support/e2e/product.ts';
+import { countStrangers, strangersOf, talkToStranger } from '../support/e2e/strangers.ts';
 import { nodeSkipReason } from '../support/node/skip-reason.ts';
 import type { TestNode } from '../support/node/types.ts';
 
@@ -245,13 +248,16 @@ describe.skipIf(nodeSkipReason() !== undefined)('with everything switched off', 
 
 describe.skipIf(nodeSkipReason() !== undefined)('a controller without workloads', () => {
   let node: TestNode;
+  let upstream: OwnUpstream;
   let cluster: Cluster | undefined;
 
   beforeAll(async () => {
-    node = await createProductNode({ name: 'planner' });
+    upstream = await makeOwnUpstream();
+    node = await createProductNode({ name: 'planner', binds: upstream.binds });
   });
   afterAll(async () => {
     await node?.destroy();
+    await upstream?.remove();
   });
   explainFailures(() => cluster);
 
@@ -288,8 +294,32 @@ describe.skipIf(nodeSkipReason() !== undefined)('a controller without workloads'
     await node.run(['rm', '/root/wrong.yaml']);
   });
 
-  test('runs the control plane only, and ends it in order', async () => {
-    cluster = await startCluster(node, { args: ['--no-workloads'] });
+  test('artifacts fetch takes everything from the mirror of the configuration, and asks nobody else', async () => {
+    const { base, ca, credentials, given } = await startFilesMirror(node.gateway, upstream.files);
+    const credentialsFile = '/etc/mini-k8s/mirror-credentials';
+    await node.writeFile(credentialsFile, `${credentials}\n`, 0o600);
+    const access = { mirror: base, ca, credentialsFile, upstream: { enabled: false } };
+    const config = JSON.stringify({ spec: { artifacts: access } });
+    await node.writeFile('/etc/mini-k8s/config.yaml', config);
+    // Not even itself: a name that is looked up without a name server is asked of 127.0.0.1.
+    await countStrangers(node, [node.gateway]);
+    const fetch = [...upstream.command, 'artifacts', 'fetch'];
+    const { exitCode, stdout, stderr } = await node.exec(fetch, { timeoutMs: 150_000 });
+    expect({ exitCode, stderr }, stdout).toEqual({ exitCode: 0, stderr: '' });
+    // Each file once, and the executable under test knows all of them by now.
+    const list = await node.run([nodePaths.executable, 'artifacts', 'list', '-o', 'json']);
+    const rows = JSON.parse(list) as readonly { isPresent: boolean; upstream: { url: string } }[];
+    const paths = new Set(rows.map((row) => new URL(row.upstream.url).pathname));
+    expect(given.toSorted()).toEqual([...paths].toSorted());
+    expect(rows.filter(({ isPresent }) => !isPresent)).toEqual([]);
+    expect(await strangersOf(node)).toBe('');
+    await talkToStranger(node);
+    expect(await strangersOf(node)).toBe('192.0.2.1 . udp');
+  });
+
+  test('runs the control plane only, from what the mirror gave, and ends it in order', async () => {
+    // The mirror has gone by now.
+    cluster = await startCluster(node, { args: ['--no-workloads'], usesBundle: false });
     // The addons are there and wait for the first worker.
     const isWaiting = (part: string) => /^(kube-router|coredns|metrics-server): /.test(part);
     const status = await cluster.waitForStatus(
