@@ -145,7 +145,13 @@ function runFloor(floor: FloorRun): Totals {
     const { status } = vitest(['run', ...options, ...floor.filters], 'inherit');
     const report = readReport(file);
     const totals = totalsOf(report, status);
-    failures.push(...failuresOf(report, ROOT));
+    const named = failuresOf(report, ROOT);
+    failures.push(...named);
+    if (totals.failed > named.length) {
+      failures.push(
+        `${floor.name}: an error outside of its tests, printed at the end of that floor`,
+      );
+    }
     const mark = totals.failed === 0 ? '✓' : '✗';
     console.log(`${mark} ${floor.name}: ${renderTotals(totals)} (${secondsSince(started)} s)`);
     return totals;
