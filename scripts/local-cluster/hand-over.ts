@@ -26,14 +26,23 @@ export async function handOver(workspace: Workspace, place: Place): Promise<void
 /** What to type next. */
 export function nextSteps(workspace: Workspace, place: Place): string {
   const relative = (file: string) => path.relative(workspace.root, file);
-  const enter = existsSync(workspace.enterScript)
-    ? `\n  sudo ${relative(workspace.enterScript)} mini-k8s status     # a command in the node; a shell without one`
-    : '';
+  const commands = [
+    [`${relative(workspace.kubectl)} get pods -A`, 'or a kubectl of your own'],
+    ...(existsSync(workspace.enterScript)
+      ? [
+          [
+            `sudo ${relative(workspace.enterScript)} mini-k8s status`,
+            'a command in the node; a shell without one',
+          ],
+        ]
+      : []),
+    ['sudo ./scripts/down', 'removes every trace'],
+  ] as const;
+  const width = Math.max(...commands.map(([command]) => command.length));
   return `The cluster runs on ${place.description}. From ${workspace.root}:
 
   export KUBECONFIG=$PWD/${relative(workspace.kubeconfig)}
-  ${relative(workspace.kubectl)} get pods -A               # or a kubectl of your own${enter}
-  sudo ./scripts/down                  # removes every trace
+${commands.map(([command, comment]) => `  ${command.padEnd(width)}   # ${comment}`).join('\n')}
 
 Its log: ${relative(workspace.logDirectory)}/controller.log`;
 }
