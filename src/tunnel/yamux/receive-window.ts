@@ -110,7 +110,9 @@ export class ReceiveWindow {
     const factors = this.#target === initialWindowBytes ? [2] : [4, 2];
     const steps = factors.map((factor) => Math.min(this.#target * factor, maxWindowBytes));
     // As much as the budget has room for.
-    [Math.max(proven, ...steps), ...steps].some((wanted) => this.#growTo(wanted));
+    for (const wanted of [Math.max(proven, ...steps), ...steps]) {
+      if (this.#growTo(wanted)) return;
+    }
   }
 
   /** False when the budget does not allow it. */
