@@ -1,7 +1,8 @@
 import { createClient, download, upload } from './client.ts';
-import { type Forked, forkListener } from './forked.ts';
+import { startDelayLine } from './delay-line.ts';
+import type { Forked } from './forked.ts';
 
-/** What the delay proxy carries by itself, MB/s: far above what goes through it, or it is the limit. */
+/** What the delay line carries by itself, MB/s: far above what goes through it, or it is the limit. */
 export interface Line {
   readonly down: number;
   readonly up: number;
@@ -10,7 +11,7 @@ export interface Line {
 const bytes = 500e6;
 
 export async function measureLine(target: Forked, rttMs: number): Promise<Line> {
-  const line = await forkListener('delay-process.ts', String(target.port), String(rttMs / 2));
+  const line = await startDelayLine(target.port, rttMs);
   const client = createClient({ address: { host: '127.0.0.1', port: line.port } });
   const rate = async (transfer: typeof download) => {
     const startedAt = performance.now();

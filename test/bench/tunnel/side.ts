@@ -1,6 +1,6 @@
 import { waitFor } from '../../../src/base/time.ts';
 import { createClient, echo, type Front } from './client.ts';
-import { type Forked, forkListener } from './forked.ts';
+import { startDelayLine } from './delay-line.ts';
 import type { PeerProcess } from './peer-process.ts';
 
 /** One of the two tunnels that are compared. */
@@ -19,7 +19,7 @@ export interface ListeningPeer {
 }
 
 export interface AgentOptions {
-  /** Of the loopback: the server's, or a delay proxy's in front of it. */
+  /** Of the loopback: the server's, or that of a long line in front of it. */
   readonly serverPort: number;
   readonly targetPort: number;
 }
@@ -48,11 +48,8 @@ export async function startRig(side: Side, options: RigOptions): Promise<Rig> {
   try {
     const server = await side.startServer(directory, targetPort);
     stops.push(server.process.kill);
-    let line: Forked | undefined;
-    if (rttMs > 0) {
-      line = await forkListener('delay-process.ts', String(server.port), String(rttMs / 2));
-      stops.push(line.stop);
-    }
+    const line = rttMs > 0 ? await startDelayLine(server.port, rttMs) : undefined;
+    if (line !== undefined) stops.push(line.stop);
     const serverPort = line?.port ?? server.port;
     const agent = await side.startAgent(directory, { serverPort, targetPort });
     stops.push(agent.kill);
