@@ -1,7 +1,8 @@
 import { initialWindowBytes } from './frame.ts';
 import type { WindowBudget } from './types.ts';
 
-export const maxWindowBytes = 16 * 1024 * 1024;
+/** At 50 ms 16 MiB are 335 MB/s, which a small machine can carry; the budget keeps the sum of all within bounds. */
+export const maxWindowBytes = 24 * 1024 * 1024;
 
 /** A stream that was silent for this long starts again from the initial window. */
 export const idleAfterMs = 10_000;
@@ -40,7 +41,7 @@ export class ProvenWindow {
 
 /**
  * What the peer may send on one stream. It grows while the path could carry more and the reader keeps up, twofold at
- * first, then fourfold at each round trip: 16 MiB after four, where doubling takes six, each at a fraction of the speed.
+ * first, then fourfold at each round trip: 24 MiB after four, where doubling takes seven, each at a fraction of the speed.
  * What was granted cannot be taken back, so shrinking is granting nothing until the rest fits the smaller window.
  */
 export class ReceiveWindow {

@@ -119,7 +119,7 @@ test('a fast long path needs four rounds to the largest window', () => {
   expect(targets).toEqual([512 * KiB, 2 * MiB, 8 * MiB, maxWindowBytes]);
 });
 
-test('a fast long path gets 16 MiB, and gives the budget back at the end', () => {
+test('a fast long path gets 24 MiB, and gives the budget back at the end', () => {
   const budget = countedBudget(64 * MiB);
   const window = new ReceiveWindow(budget);
   transfer(window, { bytes: 64 * MiB, bytesPerMs: 170 * KiB, startMs: 1, growthMs: 100 });
