@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import { Carry } from './carry.ts';
 import { probeClosed } from './close-probes.ts';
 import { closeSoon, lingerMs } from './close-soon.ts';
+import { ignoreError } from './ignore-error.ts';
 import type { ByteStream } from './types.ts';
 
 /** What differs between the two ends of the tunnel. */
@@ -28,11 +29,13 @@ export function relay(client: ByteStream, target: ByteStream, options: RelayOpti
   });
   const back = new Carry(target, client);
   client.on('close', () => {
+    if (target.closed) letGo(client, target);
     if (isFinished(client)) return;
     back.stop();
     closeTarget(target, client.readableEnded);
   });
   target.on('close', () => {
+    if (client.closed) letGo(client, target);
     if (isFinished(target)) return;
     forth.stop();
     abortClient(client, target);
@@ -52,6 +55,15 @@ function watchHalfClosed(client: ByteStream, intervalMs: number): void {
     const timer = setInterval(() => probeClosed(client), intervalMs);
     client.on('close', () => clearInterval(timer));
   });
+}
+
+/**
+ * Both are closed and nobody hears of them again. Each stream of Node.js is held by a function that V8 allocates in the
+ * old generation (`WritableState.onwrite`, a function assigned to a property): no scavenge frees the stream, nor what it
+ * leads to, which is all that served this connection. Without listeners that is only the stream.
+ */
+function letGo(...streams: ByteStream[]): void {
+  for (const stream of streams) stream.removeAllListeners().on('error', ignoreError);
 }
 
 function isFinished(stream: ByteStream): boolean {

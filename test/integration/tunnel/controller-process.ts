@@ -1,6 +1,7 @@
 // A controller's side of the tunnel as a process of its own: the real gateway, sessions and socket, for whoever kills
 // it, takes its descriptors away or measures it. Options come as JSON; questions and answers are IPC messages.
 import path from 'node:path';
+import { getHeapSpaceStatistics } from 'node:v8';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { systemClock } from '../../../src/base/time.ts';
 import { createGateway, type GatewayStatus } from '../../../src/gateway/gateway.ts';
@@ -37,6 +38,8 @@ export interface ControllerCounts {
   /** How many of the living sessions were accepted in each second; times since the epoch, seconds. */
   readonly acceptedAt: readonly (readonly [second: number, sessions: number])[];
   readonly heapBytes: number;
+  /** Of the old generation, garbage included. */
+  readonly oldBytes: number;
 }
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ControllerProcessOptions;
@@ -76,6 +79,7 @@ function count(): ControllerCounts {
     const second = Math.floor(connectedSince / 1000);
     acceptedAt.set(second, (acceptedAt.get(second) ?? 0) + 1);
   }
+  const oldSpace = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'old_space');
   return {
     port: gateway.status().port,
     connected: nodes.filter(({ rttMs }) => rttMs !== undefined).length,
@@ -84,5 +88,6 @@ function count(): ControllerCounts {
     gateway: gateway.status(),
     acceptedAt: [...acceptedAt],
     heapBytes: process.memoryUsage().heapUsed,
+    oldBytes: oldSpace?.space_used_size ?? 0,
   };
 }
