@@ -98,10 +98,10 @@ async function reach(
   decision: Exclude<RouteDecision, { type: 'refuse' }>,
   context: AnswerContext,
 ): Promise<DialOutcome> {
-  context.probes.watch(client);
+  const watched = context.probes.watch(client);
   const finishDial = context.metrics.startDial(decision.type === 'dial' ? 'local' : 'agent');
   const outcome = await dialBy(client, decision, context);
-  context.probes.leave(client);
+  context.probes.leave(watched);
   finishDial(outcome.type === 'failed' ? outcome.failure : undefined);
   return outcome;
 }

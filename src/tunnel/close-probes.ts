@@ -1,3 +1,4 @@
+import { type Member, Roster } from '../base/roster.ts';
 import type { ByteStream } from './types.ts';
 
 const nothing = Buffer.alloc(0);
@@ -5,27 +6,31 @@ const nothing = Buffer.alloc(0);
 /** Looks at many clients with one timer: a timer for each would outnumber what it finds by far. */
 export interface CloseProbes {
   /** The client emits `close` soon after it has gone away, until `leave`. */
-  watch(client: ByteStream): void;
-  leave(client: ByteStream): void;
+  watch(client: ByteStream): Watched;
+  leave(watched: Watched): void;
+}
+
+interface Watched extends Member {
+  readonly client: ByteStream;
 }
 
 export function createCloseProbes(intervalMs: number): CloseProbes {
-  const clients = new Set<ByteStream>();
+  const roster = new Roster<Watched>();
   let timer: NodeJS.Timeout | undefined;
   const look = () => {
-    for (const client of clients) probeClosed(client);
+    for (const { client } of roster) probeClosed(client);
+    if (roster.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
   };
   return {
     watch: (client) => {
-      clients.add(client);
-      timer ??= setInterval(look, intervalMs);
+      const watched = { client, place: 0 };
+      roster.add(watched);
+      timer ??= setInterval(look, intervalMs).unref();
+      return watched;
     },
-    leave: (client) => {
-      clients.delete(client);
-      if (clients.size > 0) return;
-      clearInterval(timer);
-      timer = undefined;
-    },
+    leave: (watched) => void roster.delete(watched),
   };
 }
 

@@ -1,3 +1,4 @@
+import { type Member, Roster } from '../base/roster.ts';
 import type { YamuxStream } from './yamux/types.ts';
 
 export interface StallWatchOptions {
@@ -22,7 +23,8 @@ export interface StallWatch {
   stop(): void;
 }
 
-interface Progress {
+interface Watched extends Member {
+  readonly stream: YamuxStream;
   /** Bytes that were read from it so far. */
   readBytes: number;
   sinceMs: number;
@@ -35,63 +37,61 @@ const stalledWhenFullMs = 10_000;
 const maxIntervalMs = 5_000;
 
 export function createStallWatch(options: StallWatchOptions): StallWatch {
-  const streams = new Map<YamuxStream, Progress>();
+  const roster = new Roster<Watched>();
   const intervalMs = Math.min(maxIntervalMs, (options.stalledAfterMs ?? defaultStalledAfterMs) / 2);
   let timer: NodeJS.Timeout | undefined;
   const stop = () => {
     clearInterval(timer);
     timer = undefined;
   };
-  const sweep = () => closeStalled(streams, options);
+  const sweep = () => {
+    if (roster.size === 0) stop();
+    else closeStalled(roster, options);
+  };
   return {
     add: (stream) => {
-      streams.set(stream, { readBytes: 0, sinceMs: options.monotonicMs() });
+      const watched = { stream, readBytes: 0, sinceMs: options.monotonicMs(), place: 0 };
+      roster.add(watched);
       timer ??= setInterval(sweep, intervalMs).unref();
-      stream.on('close', () => {
-        streams.delete(stream);
-        if (streams.size === 0) stop();
-      });
+      stream.on('close', () => roster.delete(watched));
     },
     sweep,
-    stalled: () =>
-      [...streams].filter((entry) => isStalled(entry, options.monotonicMs() - stalledWhenFullMs))
-        .length,
+    stalled: () => {
+      const sinceLatestMs = options.monotonicMs() - stalledWhenFullMs;
+      return [...roster].filter((watched) => isStalled(watched, sinceLatestMs)).length;
+    },
     get size() {
-      return streams.size;
+      return roster.size;
     },
     stop,
   };
 }
 
 /** Nobody has read anything of it since then, and something waits. */
-function isStalled(
-  [stream, { readBytes, sinceMs }]: [YamuxStream, Progress],
-  sinceLatestMs: number,
-) {
-  const isWaiting = stream.unreadBytes > 0;
-  return (
-    isWaiting && stream.bytesRead - stream.unreadBytes === readBytes && sinceMs <= sinceLatestMs
-  );
+function isStalled({ stream, readBytes, sinceMs }: Watched, sinceLatestMs: number): boolean {
+  const { bytesRead, unreadBytes } = stream;
+  return unreadBytes > 0 && bytesRead - unreadBytes === readBytes && sinceMs <= sinceLatestMs;
 }
 
 /** The longest stalled go first, until the rest is within the limit. */
-function closeStalled(streams: Map<YamuxStream, Progress>, options: StallWatchOptions): void {
+function closeStalled(roster: Roster<Watched>, options: StallWatchOptions): void {
   const now = options.monotonicMs();
   let unread = 0;
-  for (const [stream, progress] of streams) {
+  for (const watched of roster) {
+    const { stream } = watched;
     unread += stream.unreadBytes;
-    if (isStalled([stream, progress], now)) continue;
-    progress.readBytes = stream.bytesRead - stream.unreadBytes;
-    progress.sinceMs = now;
+    if (isStalled(watched, now)) continue;
+    watched.readBytes = stream.bytesRead - stream.unreadBytes;
+    watched.sinceMs = now;
   }
   if (unread <= options.limitBytes) return;
   const patienceMs = options.stalledAfterMs ?? defaultStalledAfterMs;
   const isFull = unread > 2 * options.limitBytes;
   const stalledAfterMs = isFull ? Math.min(patienceMs, stalledWhenFullMs) : patienceMs;
-  const stalled = [...streams]
-    .filter(([, { sinceMs }]) => now - sinceMs >= stalledAfterMs)
-    .sort(([, a], [, b]) => a.sinceMs - b.sinceMs);
-  for (const [stream] of stalled) {
+  const stalled = [...roster]
+    .filter(({ sinceMs }) => now - sinceMs >= stalledAfterMs)
+    .sort((a, b) => a.sinceMs - b.sinceMs);
+  for (const { stream } of stalled) {
     if (unread <= options.limitBytes) return;
     unread -= stream.unreadBytes;
     options.onStalled(stream, stream.unreadBytes);

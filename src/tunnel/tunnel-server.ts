@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../base/logger.ts';
+import { type Member, Roster } from '../base/roster.ts';
 import type { Clock } from '../base/time.ts';
 import type { Component, RunningComponent, Termination } from '../supervisor/types.ts';
 import {
@@ -58,7 +59,7 @@ const clientGoneProbeMs = 500;
 const repeatAfterMs = 60_000;
 
 /** One open connection of kube-apiserver. */
-interface Stream {
+interface Stream extends Member {
   readonly client: ByteStream;
   target?: ByteStream;
   /** Of the target's counters, what is no payload. */
@@ -68,7 +69,7 @@ interface Stream {
 /** Counters and open streams; they outlive a restart of the listener. */
 interface Ledger {
   readonly metrics: TunnelMetrics;
-  readonly streams: Set<Stream>;
+  readonly streams: Roster<Stream>;
   accepted: number;
   refused: number;
   bytesToTargets: number;
@@ -86,7 +87,7 @@ interface Ledger {
 export function createTunnelServer(options: TunnelServerOptions): TunnelServer {
   const ledger: Ledger = {
     metrics: options.metrics ?? createTunnelMetrics(() => performance.now()),
-    streams: new Set(),
+    streams: new Roster(),
     accepted: 0,
     refused: 0,
     bytesToTargets: 0,
@@ -162,7 +163,7 @@ type SharedContext = Omit<AnswerContext, 'acceptedAt' | 'onAccepted'>;
 
 function admit(client: ByteStream, shared: SharedContext, ledger: Ledger): AnswerContext {
   client.on('error', ignoreError);
-  const stream: Stream = { client, headerBytes: { written: 0, read: 0 } };
+  const stream: Stream = { client, headerBytes: { written: 0, read: 0 }, place: 0 };
   ledger.streams.add(stream);
   client.on('close', () => {
     if (stream.target === undefined || stream.target.closed) forget(stream, ledger);

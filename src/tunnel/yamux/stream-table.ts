@@ -2,6 +2,7 @@ import { frameFlag, frameType, initialWindowBytes } from './frame.ts';
 import { ProtocolError } from './frame-decoder.ts';
 import { PeerIds } from './peer-ids.ts';
 import { StrayFrames } from './stray-frames.ts';
+import { StreamIndex } from './stream-index.ts';
 import { connectionReset, Stream, type StreamCarrier } from './yamux-stream.ts';
 
 /** The reference implementation resets what comes while so many streams wait for its ACK. */
@@ -11,7 +12,7 @@ const maxId = 0xffff_ffff;
 /** The open streams of a session, the numbers of new ones, and what may still come for old ones. */
 export class StreamTable {
   readonly #carrier: StreamCarrier;
-  readonly #streams = new Map<number, Stream>();
+  readonly #streams = new StreamIndex<Stream>();
   readonly #peerIds: PeerIds;
   readonly #strays = new StrayFrames();
   /** Opened, but the peer has enough that it has not answered: their SYN waits. Oldest first. */
@@ -30,7 +31,7 @@ export class StreamTable {
   }
 
   all(): readonly Stream[] {
-    return [...this.#streams.values()];
+    return this.#streams.all();
   }
 
   /** @throws Error when a session has used all its numbers: 2^31 streams. */
@@ -39,10 +40,13 @@ export class StreamTable {
     if (id > maxId) throw new Error('the session has used all stream numbers');
     this.#nextId += 2;
     const stream = new Stream(id, this.#carrier);
-    this.#streams.set(id, stream);
+    this.#streams.set(stream);
+    if (this.#unanswered < maxUnanswered && this.#held.size === 0) {
+      this.#sendSyn(stream);
+      return stream;
+    }
     stream.isHeld = true;
     this.#held.add(stream);
-    this.#releaseHeld();
     return stream;
   }
 
@@ -55,7 +59,7 @@ export class StreamTable {
       return undefined;
     }
     const stream = new Stream(id, this.#carrier);
-    this.#streams.set(id, stream);
+    this.#streams.set(stream);
     // The stream's first answer is on its way already, most often: a connection that was made, or refused.
     this.#carrier.sendControlWithNext(frameType.windowUpdate, frameFlag.ack, id, 0);
     return stream;
@@ -104,10 +108,14 @@ export class StreamTable {
     for (const stream of this.#held) {
       if (this.#unanswered >= maxUnanswered) return;
       this.#held.delete(stream);
-      this.#unanswered += 1;
-      stream.isUnanswered = true;
-      this.#carrier.sendControl(frameType.windowUpdate, frameFlag.syn, stream.id, 0);
+      this.#sendSyn(stream);
       stream.release();
     }
+  }
+
+  #sendSyn(stream: Stream): void {
+    this.#unanswered += 1;
+    stream.isUnanswered = true;
+    this.#carrier.sendControl(frameType.windowUpdate, frameFlag.syn, stream.id, 0);
   }
 }
