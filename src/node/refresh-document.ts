@@ -53,6 +53,7 @@ export function keepDocument(options: KeepDocumentOptions): Component {
     clock,
     run: async (signal) => {
       let gateways = options.document.gateways;
+      const session = { isExpected: true };
       while (!signal.aborted) {
         const next = await refresh(options, gateways, signal).catch((error: unknown) => {
           if (signal.aborted) return undefined;
@@ -65,29 +66,38 @@ export function keepDocument(options: KeepDocumentOptions): Component {
           options.agent.setControllers(next.gateways);
           await writeMembership(node.paths, { nodeName: node.plan.nodeName, document: next });
         }
-        await pause(options, next === undefined ? retryMs : refreshMs, signal);
+        const longestMs = next === undefined ? retryMs : refreshMs;
+        await pause(options, { longestMs, session, signal });
       }
     },
   });
 }
 
-/** Until it is time to ask again, or until a session that was there has been lost for a while. */
-async function pause(
-  { agent }: KeepDocumentOptions,
-  longestMs: number,
-  signal: AbortSignal,
-): Promise<void> {
+interface Pause {
+  readonly longestMs: number;
+  /**
+   * `isExpected`: from the start on, and since there was one, until somebody was asked where it is. One that came and went
+   * before the first look, on a node that was removed at once, was never seen here.
+   */
+  readonly session: { isExpected: boolean };
+  readonly signal: AbortSignal;
+}
+
+/** Until it is time to ask again, or until a session that is expected has been away for a while. */
+async function pause({ agent }: KeepDocumentOptions, pause: Pause): Promise<void> {
+  const { longestMs, session, signal } = pause;
   const untilMs = performance.now() + longestMs;
   const patienceMs = lostMs * (1 + Math.random());
   let lostSinceMs: number | undefined;
-  let wasConnected = false;
   while (performance.now() < untilMs) {
     await sleep(lookMs, signal);
     const isConnected = agent.status().controllers.some((entry) => entry.isConnected);
-    wasConnected ||= isConnected;
+    session.isExpected ||= isConnected;
     if (isConnected) lostSinceMs = undefined;
-    else if (wasConnected) lostSinceMs ??= performance.now();
-    if (lostSinceMs !== undefined && performance.now() - lostSinceMs > patienceMs) return;
+    else if (session.isExpected) lostSinceMs ??= performance.now();
+    if (lostSinceMs === undefined || performance.now() - lostSinceMs <= patienceMs) continue;
+    session.isExpected = false;
+    return;
   }
 }
 

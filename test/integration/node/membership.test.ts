@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { systemClock, waitFor } from '../../../src/base/time.ts';
@@ -163,18 +163,18 @@ describe('a node that was told that it is removed', () => {
   });
 });
 
-it('a worker that has lost all its sessions asks why, and hears that it was removed', async () => {
+/** The loop of a worker that has joined, whose tunnel says what `session` says. */
+async function startKeeping(session: { isConnected: boolean; looks: number }) {
   await joined();
   const { paths, host } = rig.machine;
   const config = await parseConfig('spec: { node: { name: edge-1 } }', 'test');
   const { document } = rig;
   const membership = { ca: document.ca, gateways: document.gateways, hasCertificate: true };
   const plan = planWorker({ config, host, paths, apiServers: document.apiServers, membership });
-  let isConnected = true;
   const told: GatewayError[] = [];
-  let looks = 0;
   const status = () => {
-    looks += 1;
+    session.looks += 1;
+    const { isConnected } = session;
     const link = { address: 'x', isConnected, streams: 0, bytesSent: 0, bytesReceived: 0 };
     return { controllers: [{ ...link, reconnects: 0 }], acceptedStreams: 0, refusedStreams: 0 };
   };
@@ -195,18 +195,31 @@ it('a worker that has lost all its sessions asks why, and hears that it was remo
     logger: silentLogger,
     onRemoved: (error) => told.push(error),
   }).start(new AbortController().signal);
-  try {
-    const until = (subject: string, probe: () => boolean) =>
-      waitFor(probe, { subject, timeoutMs: 60_000, describe: () => rig.asked.join() });
-    await until('the first request', () => rig.asked.length === 1);
-    rig.answer = () => removed;
-    looks = 0;
-    await until('it to see its session', () => looks > 1);
-    isConnected = false;
-    await until('it to be told', () => told.length > 0);
-    expect(rig.asked).toEqual(['refresh as edge-1', 'refresh as edge-1']);
-    expect(told[0]).toMatchObject({ reason: 'NodeRemoved', why: removed.body.message });
-  } finally {
-    await loop.stop();
-  }
+  onTestFinished(() => loop.stop());
+  return told;
+}
+
+async function until(subject: string, probe: () => boolean): Promise<void> {
+  await waitFor(probe, { subject, timeoutMs: 60_000, describe: () => rig.asked.join() });
+}
+
+it('a worker that has lost all its sessions asks why, and hears that it was removed', async () => {
+  const session = { isConnected: true, looks: 0 };
+  const told = await startKeeping(session);
+  await until('the first request', () => rig.asked.length === 1);
+  rig.answer = () => removed;
+  session.looks = 0;
+  await until('it to see its session', () => session.looks > 1);
+  session.isConnected = false;
+  await until('it to be told', () => told.length > 0);
+  expect(rig.asked).toEqual(['refresh as edge-1', 'refresh as edge-1']);
+  expect(told[0]).toMatchObject({ reason: 'NodeRemoved', why: removed.body.message });
+});
+
+it('a worker that was removed before it saw its first session hears of it as soon', async () => {
+  const told = await startKeeping({ isConnected: false, looks: 0 });
+  await until('the first request', () => rig.asked.length === 1);
+  rig.answer = () => removed;
+  await until('it to be told', () => told.length > 0);
+  expect(rig.asked).toEqual(['refresh as edge-1', 'refresh as edge-1']);
 });
