@@ -28,15 +28,21 @@ export function relay(client: ByteStream, target: ByteStream, options: RelayOpti
     },
   });
   const back = new Carry(target, client);
+  let closes = 0;
+  // Not by their `closed`, which is true before those who listen have heard of it.
+  const onClosed = () => {
+    closes += 1;
+    if (closes === 2) letGo(client, target);
+  };
   client.on('close', () => {
-    if (target.closed) letGo(client, target);
-    if (isFinished(client)) return;
+    onClosed();
+    if (closes === 2 || isFinished(client)) return;
     back.stop();
     closeTarget(target, client.readableEnded);
   });
   target.on('close', () => {
-    if (client.closed) letGo(client, target);
-    if (isFinished(target)) return;
+    onClosed();
+    if (closes === 2 || isFinished(target)) return;
     forth.stop();
     abortClient(client, target);
   });
