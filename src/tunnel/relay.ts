@@ -36,13 +36,13 @@ export function relay(client: ByteStream, target: ByteStream, options: RelayOpti
   };
   client.on('close', () => {
     onClosed();
-    if (closes === 2 || isFinished(client)) return;
+    if (isFinished(client)) return;
     back.stop();
     closeTarget(target, client.readableEnded);
   });
   target.on('close', () => {
     onClosed();
-    if (closes === 2 || isFinished(target)) return;
+    if (isFinished(target)) return;
     forth.stop();
     abortClient(client, target);
   });
