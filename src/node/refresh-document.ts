@@ -84,8 +84,10 @@ interface Pause {
 }
 
 /** Until it is time to ask again, or until a session that is expected has been away for a while. */
-async function pause({ agent }: KeepDocumentOptions, pause: Pause): Promise<void> {
-  const { longestMs, session, signal } = pause;
+async function pause(
+  { agent }: KeepDocumentOptions,
+  { longestMs, session, signal }: Pause,
+): Promise<void> {
   const untilMs = performance.now() + longestMs;
   const patienceMs = lostMs * (1 + Math.random());
   let lostSinceMs: number | undefined;
@@ -95,9 +97,10 @@ async function pause({ agent }: KeepDocumentOptions, pause: Pause): Promise<void
     session.isExpected ||= isConnected;
     if (isConnected) lostSinceMs = undefined;
     else if (session.isExpected) lostSinceMs ??= performance.now();
-    if (lostSinceMs === undefined || performance.now() - lostSinceMs <= patienceMs) continue;
-    session.isExpected = false;
-    return;
+    if (lostSinceMs !== undefined && performance.now() - lostSinceMs > patienceMs) {
+      session.isExpected = false;
+      return;
+    }
   }
 }
 
