@@ -9,8 +9,8 @@ export interface Forked {
   readonly stop: () => Promise<void>;
 }
 
-export async function forkListener(file: string, ...args: readonly string[]): Promise<Forked> {
-  const child = fork(path.join(import.meta.dirname, file), [...args]);
+export async function forkListener(file: string): Promise<Forked> {
+  const child = fork(path.join(import.meta.dirname, file));
   const [port] = (await once(child, 'message')) as [number];
   return {
     ...{ child, port },
