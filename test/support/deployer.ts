@@ -10,7 +10,9 @@ import type { StackEvent, StackStatus } from '../../src/stacks/types.ts';
 export interface RunningDeployer {
   readonly events: readonly StackEvent[];
   status(name: string): StackStatus | undefined;
+  /** 'absent' holds too before the deployer has looked at the cluster: await `stack-deleted` for what an earlier one left. */
   waitForState(name: string, state: StackStatus['state'] | 'absent'): Promise<void>;
+  waitForEvent(type: StackEvent['type']): Promise<void>;
   /** Rejects when the deployer's loop failed. */
   stop(): Promise<void>;
 }
@@ -51,6 +53,14 @@ export function runDeployer(
     async waitForState(name, state) {
       await waitFor(() => (status(name)?.state ?? 'absent') === state, {
         subject: `stack ${name} to be ${state}`,
+        timeoutMs: 60_000,
+        intervalMs: 50,
+        describe: () => JSON.stringify({ status: deployer.status(), events }),
+      });
+    },
+    async waitForEvent(type) {
+      await waitFor(() => events.some((event) => event.type === type), {
+        subject: `the event ${type}`,
         timeoutMs: 60_000,
         intervalMs: 50,
         describe: () => JSON.stringify({ status: deployer.status(), events }),

@@ -143,8 +143,8 @@ describe('the deployer against a real API server', () => {
     expect(second.events).toEqual([{ type: 'stack-applied', name: 'web', changed: 0, pruned: 1 }]);
     await second.stop();
     const third = start([]);
-    await third.waitForState('web', 'absent');
-    await waitForObject(rig.client, configMapRef('one'), (object) => object === undefined);
+    await third.waitForEvent('stack-deleted');
+    expect(await rig.client.get(configMapRef('one'))).toBeUndefined();
     expect(third.events).toEqual([{ type: 'stack-deleted', name: 'web' }]);
     expect(await inventories()).toEqual([]);
   });
@@ -156,7 +156,7 @@ describe('the deployer against a real API server', () => {
     const unlabel = { metadata: { labels: { 'mini-k8s.io/stack': null } } };
     await rig.client.patch(configMapRef('adopted'), unlabel, { type: 'merge' });
     const second = start([]);
-    await second.waitForState('web', 'absent');
+    await second.waitForEvent('stack-deleted');
     expect(await rig.client.get(configMapRef('adopted'))).toBeDefined();
     await rig.client.delete(configMapRef('adopted'));
   });
