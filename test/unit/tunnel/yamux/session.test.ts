@@ -50,20 +50,6 @@ describe('a stream', () => {
     endBoth(pair);
   });
 
-  test('leaves in the same turn, header and payload together', async () => {
-    const peer = rawPeer();
-    const stream = peer.session.openStream();
-    stream.on('error', () => {});
-    await settle();
-    peer.received.length = 0;
-    stream.write(Buffer.alloc(64));
-    await new Promise((resolve) => process.nextTick(resolve));
-    expect(peer.transport.readableLength + framesOf(peer, 'data').length).toBeGreaterThan(0);
-    await settle();
-    expect(peer.received).toEqual([{ type: data, flags: 0, id: 2, length: 64 }]);
-    peer.session.destroy('the test is over');
-  });
-
   test('a reset of one side is ECONNRESET on the other, and leaves nothing', async () => {
     const pair = sessionPair(() => {});
     const stream = pair.server.openStream();
