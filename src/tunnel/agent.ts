@@ -10,8 +10,8 @@ import { agentFamilies } from './agent-metrics.ts';
 import type { Dial } from './dial-target.ts';
 import { dialTcp } from './dial-tcp.ts';
 import { createDialTimes, type DialTimes } from './dial-times.ts';
-import { serveAgentStream } from './serve-agent-stream.ts';
-import type { ByteStream, TunnelAgentStatus, TunnelRefusal } from './types.ts';
+import { type ServeContext, serveAgentStream } from './serve-agent-stream.ts';
+import type { TunnelAgentStatus, TunnelRefusal } from './types.ts';
 import { type CountedWindowBudget, createWindowBudget } from './window-budget.ts';
 import type { YamuxOptions } from './yamux/types.ts';
 
@@ -134,12 +134,13 @@ function connectAll(agent: Agent): void {
     links.delete(address);
     link.retire();
   }
+  const context = createContext(agent);
   for (const address of wanted) {
     if (links.has(address)) continue;
     const link = startAgentLink({
       ...{ address, budget },
       connect: options.connect,
-      onStream: (stream) => serve(agent, stream),
+      onStream: (stream) => serveAgentStream(stream, context),
       logger: options.logger,
       clock: options.clock,
       random: options.random,
@@ -173,9 +174,10 @@ function watchCredentials(agent: Agent, intervalMs: number): () => void {
   return () => clearInterval(timer);
 }
 
-function serve(agent: Agent, stream: ByteStream): void {
+/** What all streams have in common. */
+function createContext(agent: Agent): ServeContext {
   const { options } = agent;
-  void serveAgentStream(stream, {
+  return {
     allowList: options.allowList,
     dial: options.dial ?? dialTcp,
     dials: agent.dials,
@@ -187,7 +189,7 @@ function serve(agent: Agent, stream: ByteStream): void {
     onRefused: (target, { status, reason }) => {
       recordRefusal(agent, { target, status, reason, at: options.clock.now() });
     },
-  });
+  };
 }
 
 function recordRefusal(agent: Agent, refusal: TunnelRefusal): void {

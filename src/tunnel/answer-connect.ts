@@ -1,6 +1,12 @@
 import type { CloseProbes } from './close-probes.ts';
 import { renderTarget } from './connect-request.ts';
-import { type Dial, type DialFailure, type DialOutcome, dialTarget } from './dial-target.ts';
+import {
+  type Dial,
+  type DialFailure,
+  type DialOutcome,
+  dialTarget,
+  type HeaderBytes,
+} from './dial-target.ts';
 import { dialThroughAgent } from './dial-through-agent.ts';
 import type { TunnelMetrics } from './metrics.ts';
 import { readConnectRequest } from './read-connect-request.ts';
@@ -33,7 +39,8 @@ export type OpenedStream =
   | { readonly type: 'stream'; readonly stream: ByteStream }
   | { readonly type: 'refused'; readonly refusal: Refusal; readonly failure: DialFailure };
 
-export interface AnswerContext {
+/** What all connections have in common. */
+export interface AnswerContext<C extends Connection> {
   readonly routes: RoutingTable;
   readonly dial: Dial;
   /** Opens a stream for a decision of type `agent`. */
@@ -41,82 +48,100 @@ export interface AnswerContext {
   readonly timeouts: TunnelTimeouts;
   /** Finds out that a client has gone away while its target is dialled. */
   readonly probes: CloseProbes;
-  /** Of the client; milliseconds of the monotonic clock. */
-  readonly acceptedAt: number;
   readonly metrics: TunnelMetrics;
   /** Called once with the target when 200 is written. */
-  readonly onAccepted: (target: ByteStream, headerBytes: HeaderBytes) => void;
+  readonly onAccepted: (connection: C, target: ByteStream, header: HeaderBytes) => void;
   /** Called once instead when anything else is answered. `target` is empty when the request was unreadable. */
   readonly onRefused: (target: string, refusal: Refusal) => void;
 }
 
-type HeaderBytes = Extract<DialOutcome, { type: 'connected' }>['headerBytes'];
-
-/** Serves one connection of kube-apiserver: read the request, route, dial, answer, relay. Never rejects. */
-export async function answerConnect(client: ByteStream, context: AnswerContext): Promise<void> {
-  const request = await readConnectRequest(client, context.timeouts.headerMs);
-  if (request.type === 'gone') {
-    client.destroy();
-    return;
-  }
-  if (request.type === 'invalid') {
-    context.onRefused('', request.refusal);
-    sendRefusal(client, request.refusal);
-    return;
-  }
-  await answerTarget(client, request.target, context);
+/** One client. */
+export interface Connection {
+  readonly client: ByteStream;
+  /** Milliseconds of the monotonic clock. */
+  readonly acceptedAt: number;
 }
 
-/** The same once the target is known: route, dial, answer, relay. The client is paused. Never rejects. */
-export async function answerTarget(
-  client: ByteStream,
+type Reachable = Exclude<RouteDecision, { type: 'refuse' }>;
+
+/** Serves one connection of kube-apiserver: read the request, route, dial, answer, relay. */
+export function answerConnect<C extends Connection>(
+  connection: C,
+  context: AnswerContext<C>,
+): void {
+  const { client } = connection;
+  readConnectRequest(client, context.timeouts.headerMs, (request) => {
+    if (request.type === 'request') {
+      answerTarget(connection, request.target, context);
+    } else if (request.type === 'invalid') {
+      context.onRefused('', request.refusal);
+      sendRefusal(client, request.refusal);
+    } else {
+      client.destroy();
+    }
+  });
+}
+
+/** The same once the target is known: route, dial, answer, relay. The client is paused. */
+export function answerTarget<C extends Connection>(
+  connection: C,
   target: Target,
-  context: AnswerContext,
-): Promise<void> {
-  const routed = context.routes.route(target.host, target.port);
-  const decision = routed instanceof Promise ? await routed : routed;
-  context.metrics.countRouting(decision.rule ?? decision.type);
-  if (decision.type === 'refuse') {
-    context.onRefused(renderTarget(target), decision);
-    sendRefusal(client, decision);
-    return;
-  }
-  const outcome = await reach(client, decision, context);
-  if (outcome.type === 'failed') {
-    if (client.destroyed) return;
-    context.onRefused(renderTarget(target), outcome.refusal);
-    sendRefusal(client, outcome.refusal);
-    return;
-  }
-  sendEstablished(client);
-  context.onAccepted(outcome.stream, outcome.headerBytes);
-  relay(client, outcome.stream, context.timeouts);
+  context: AnswerContext<C>,
+): void {
+  const decision = context.routes.route(target.host, target.port);
+  if (!(decision instanceof Promise)) follow(connection, { target, decision }, context);
+  else void decision.then((found) => follow(connection, { target, decision: found }, context));
 }
 
-async function reach(
-  client: ByteStream,
-  decision: Exclude<RouteDecision, { type: 'refuse' }>,
-  context: AnswerContext,
-): Promise<DialOutcome> {
+function follow<C extends Connection>(
+  connection: C,
+  { target, decision }: { readonly target: Target; readonly decision: RouteDecision },
+  context: AnswerContext<C>,
+): void {
+  const { client } = connection;
+  context.metrics.countRouting(decision.rule ?? decision.type);
+  const refuse = (refusal: Refusal) => {
+    context.onRefused(renderTarget(target), refusal);
+    sendRefusal(client, refusal);
+  };
+  if (decision.type === 'refuse') {
+    refuse(decision);
+    return;
+  }
   const watched = context.probes.watch(client);
-  const finishDial = context.metrics.startDial(decision.type === 'dial' ? 'local' : 'agent');
-  const outcome = await dialBy(client, decision, context);
-  context.probes.leave(watched);
-  finishDial(outcome.type === 'failed' ? outcome.failure : undefined);
-  return outcome;
+  const startedAt = context.metrics.dials.begin();
+  dialBy(connection, decision, context, (outcome) => {
+    context.probes.leave(watched);
+    const isFailed = outcome.type === 'failed';
+    const kind = decision.type === 'dial' ? 'local' : 'agent';
+    context.metrics.dials.end(kind, startedAt, isFailed ? outcome.failure : undefined);
+    if (!isFailed) {
+      sendEstablished(client);
+      context.onAccepted(connection, outcome.stream, outcome.headerBytes);
+      relay(client, outcome.stream, context.timeouts);
+    } else if (!client.destroyed) {
+      refuse(outcome.refusal);
+    }
+  });
 }
 
 function dialBy(
-  client: ByteStream,
-  decision: Exclude<RouteDecision, { type: 'refuse' }>,
-  { timeouts, acceptedAt, dial, openStream }: AnswerContext,
-): Promise<DialOutcome> | DialOutcome {
+  { client, acceptedAt }: Connection,
+  decision: Reachable,
+  {
+    timeouts,
+    dial,
+    openStream,
+  }: Pick<AnswerContext<Connection>, 'timeouts' | 'dial' | 'openStream'>,
+  done: (outcome: DialOutcome) => void,
+): void {
   const leftMs = Math.max(0, timeouts.answerMs - (performance.now() - acceptedAt));
   if (decision.type === 'dial') {
     const timeoutMs = Math.min(timeouts.dialMs, leftMs);
-    return dialTarget(decision, { dial, timeoutMs, client });
+    dialTarget(decision, { dial, timeoutMs, client }, done);
+    return;
   }
   const opened = openStream(decision.nodeName);
-  if (opened.type === 'refused') return { ...opened, type: 'failed' };
-  return dialThroughAgent(decision, { stream: opened.stream, timeoutMs: leftMs, client });
+  if (opened.type === 'refused') done({ ...opened, type: 'failed' });
+  else dialThroughAgent(decision, { stream: opened.stream, timeoutMs: leftMs, client }, done);
 }

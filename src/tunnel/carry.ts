@@ -22,6 +22,7 @@ export class Carry {
   readonly #listener: CarryListener | undefined;
   #state: 'new' | 'carrying' | 'stopped' = 'new';
   #isCorked = false;
+  #hearsDrain = false;
 
   constructor(source: ByteStream, sink: ByteStream, listener?: CarryListener) {
     this.#source = source;
@@ -42,10 +43,8 @@ export class Carry {
     const isBursty = !(source instanceof Socket);
     source.on('data', (chunk: Buffer) => this.#onData(chunk, isBursty));
     source.on('end', () => this.#onEnd());
-    this.#sink.on('drain', () => {
-      if (this.#state === 'carrying') source.resume();
-    });
-    if (!this.#sink.writableNeedDrain) source.resume();
+    if (this.#sink.writableNeedDrain) this.#waitForDrain();
+    else source.resume();
   }
 
   /** Carries no more; what the source goes on sending is for others to read, or to leave where it is. */
@@ -58,8 +57,18 @@ export class Carry {
     if (this.#state === 'stopped') return;
     if (isBursty && chunk.length >= burstBytes) this.#cork();
     const hasRoom = this.#sink.write(chunk);
-    if (!hasRoom) this.#source.pause();
+    if (!hasRoom) this.#waitForDrain();
     this.#listener?.onData();
+  }
+
+  /** Most directions never fill their sink, and need no listener for it. */
+  #waitForDrain(): void {
+    this.#source.pause();
+    if (this.#hearsDrain) return;
+    this.#hearsDrain = true;
+    this.#sink.on('drain', () => {
+      if (this.#state === 'carrying') this.#source.resume();
+    });
   }
 
   /**

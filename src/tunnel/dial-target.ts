@@ -16,12 +16,19 @@ export type DialFailure =
   | 'timeout'
   | 'client-gone';
 
+/** Bytes of a stream's counters that are no payload. */
+export interface HeaderBytes {
+  readonly written: number;
+  readonly read: number;
+}
+
+export const noHeader: HeaderBytes = { written: 0, read: 0 };
+
 export type DialOutcome =
   | {
       readonly type: 'connected';
       readonly stream: ByteStream;
-      /** Bytes of the stream's counters that are no payload. */
-      readonly headerBytes: { readonly written: number; readonly read: number };
+      readonly headerBytes: HeaderBytes;
     }
   | { readonly type: 'failed'; readonly refusal: Refusal; readonly failure: DialFailure };
 
@@ -32,32 +39,33 @@ export interface DialOptions {
   readonly client: ByteStream;
 }
 
-/** Connects within `timeoutMs`, or says in operators' words why not. Never rejects. */
-export function dialTarget(decision: DialDecision, options: DialOptions): Promise<DialOutcome> {
-  return new Promise((resolve) => {
-    const socket = options.dial(decision.address, decision.port);
-    const finish = (outcome: DialOutcome) => {
-      clearTimeout(timer);
-      options.client.off('close', onGone);
-      socket.off('connect', onConnect).off('error', onError).on('error', ignoreError);
-      if (outcome.type === 'failed') socket.destroy();
-      resolve(outcome);
-    };
-    const fail = (code: string) =>
-      finish({
-        type: 'failed',
-        refusal: describeDialFailure(decision, code, options.timeoutMs),
-        failure: failuresByCode[code] ?? 'target-failed',
-      });
-    const onConnect = () =>
-      finish({ type: 'connected', stream: socket, headerBytes: { written: 0, read: 0 } });
-    const onGone = () => fail('ECANCELED');
-    const onError = (error: Error) => fail(errorCode(error) ?? errorMessage(error));
-    const timer = setTimeout(() => fail('ETIMEDOUT'), options.timeoutMs);
-    options.client.on('close', onGone);
-    socket.on('connect', onConnect).on('error', onError);
-    if (options.client.destroyed) onGone();
-  });
+/** Connects within `timeoutMs`, or says in operators' words why not. `done` is called once, perhaps before this returns. */
+export function dialTarget(
+  decision: DialDecision,
+  options: DialOptions,
+  done: (outcome: DialOutcome) => void,
+): void {
+  const socket = options.dial(decision.address, decision.port);
+  const finish = (outcome: DialOutcome) => {
+    clearTimeout(timer);
+    options.client.off('close', onGone);
+    socket.off('connect', onConnect).off('error', onError).on('error', ignoreError);
+    if (outcome.type === 'failed') socket.destroy();
+    done(outcome);
+  };
+  const fail = (code: string) =>
+    finish({
+      type: 'failed',
+      refusal: describeDialFailure(decision, code, options.timeoutMs),
+      failure: failuresByCode[code] ?? 'target-failed',
+    });
+  const onConnect = () => finish({ type: 'connected', stream: socket, headerBytes: noHeader });
+  const onGone = () => fail('ECANCELED');
+  const onError = (error: Error) => fail(errorCode(error) ?? errorMessage(error));
+  const timer = setTimeout(() => fail('ETIMEDOUT'), options.timeoutMs);
+  options.client.on('close', onGone);
+  socket.on('connect', onConnect).on('error', onError);
+  if (options.client.destroyed) onGone();
 }
 
 const failuresByCode: Readonly<Record<string, DialFailure>> = {

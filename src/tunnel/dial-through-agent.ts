@@ -14,61 +14,58 @@ export interface DialThroughAgentOptions {
 
 /**
  * Asks the agent of a node to connect, with CONNECT on a stream of its session. The outcome's stream is paused, and
- * what the target has sent already is put back. Never rejects.
+ * what the target has sent already is put back. `done` is called once, perhaps before this returns.
  */
 export function dialThroughAgent(
   decision: AgentDecision,
   options: DialThroughAgentOptions,
-): Promise<DialOutcome> {
+  done: (outcome: DialOutcome) => void,
+): void {
   const { stream, timeoutMs, client } = options;
   const { nodeName, subject } = decision;
   const request = renderRequest(decision);
-  return new Promise((resolve) => {
-    let received: Buffer = Buffer.alloc(0);
-    const finish = (outcome: DialOutcome) => {
-      clearTimeout(timer);
-      client.off('close', onGone);
-      stream.off('data', onData).off('end', onEnd).off('close', onClose).pause();
-      if (outcome.type === 'failed' && !stream.destroyed) stream.resetAndDestroy();
-      resolve(outcome);
-    };
-    const onData = (chunk: Buffer) => {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      const answer = parseConnectAnswer(received);
-      if (answer.type === 'incomplete') return;
-      if (answer.type === 'invalid' || answer.status !== 200) {
-        finish(describeRefusal(nodeName, answer));
-        return;
-      }
+  let received: Buffer | undefined;
+  const finish = (outcome: DialOutcome, rest?: Buffer) => {
+    clearTimeout(timer);
+    client.off('close', onGone);
+    stream.off('data', onData).off('end', onEnd).off('close', onClose).pause();
+    if (outcome.type === 'failed' && !stream.destroyed) stream.resetAndDestroy();
+    if (rest !== undefined && rest.length > 0) stream.unshift(rest);
+    done(outcome);
+  };
+  const onData = (chunk: Buffer) => {
+    const header = received === undefined ? chunk : Buffer.concat([received, chunk]);
+    const answer = parseConnectAnswer(header);
+    if (answer.type === 'incomplete') {
+      // A copy of the first part, too: a few bytes must not keep a chunk of a whole session alive.
+      received = received === undefined ? Buffer.from(chunk) : header;
+    } else if (answer.type === 'invalid' || answer.status !== 200) {
+      finish(describeRefusal(nodeName, answer));
+    } else {
       const headerBytes = { written: request.length, read: answer.headerBytes };
-      finish({ type: 'connected', stream, headerBytes });
-      if (received.length > answer.headerBytes)
-        stream.unshift(received.subarray(answer.headerBytes));
-    };
-    const onEnd = () =>
-      finish(
-        failed('agent-refused', 502, `the agent of node ${nodeName} hung up without an answer`),
-      );
-    const onClose = () =>
-      finish(
-        failed(
-          'session-lost',
-          502,
-          `the tunnel of node ${nodeName} broke off: ${describeEnd(stream)}`,
-        ),
-      );
-    const onGone = () => finish(failed('client-gone', 502, 'the client went away'));
-    const timer = setTimeout(() => {
-      const reason = `${subject} did not answer through the tunnel of node ${nodeName} within ${Number((timeoutMs / 1000).toFixed(1))} s`;
-      finish(failed('timeout', 504, reason));
-    }, timeoutMs);
-    client.on('close', onGone);
-    stream.on('error', ignoreError);
-    stream.on('data', onData).on('end', onEnd).on('close', onClose);
-    stream.write(request);
-    if (stream.destroyed) onClose();
-    else if (client.destroyed) onGone();
-  });
+      const rest = header.subarray(answer.headerBytes);
+      finish({ type: 'connected', stream, headerBytes }, rest);
+    }
+  };
+  const onEnd = () => {
+    const reason = `the agent of node ${nodeName} hung up without an answer`;
+    finish(failed('agent-refused', 502, reason));
+  };
+  const onClose = () => {
+    const reason = `the tunnel of node ${nodeName} broke off: ${describeEnd(stream)}`;
+    finish(failed('session-lost', 502, reason));
+  };
+  const onGone = () => finish(failed('client-gone', 502, 'the client went away'));
+  const timer = setTimeout(() => {
+    const reason = `${subject} did not answer through the tunnel of node ${nodeName} within ${Number((timeoutMs / 1000).toFixed(1))} s`;
+    finish(failed('timeout', 504, reason));
+  }, timeoutMs);
+  client.on('close', onGone);
+  stream.on('error', ignoreError);
+  stream.on('data', onData).on('end', onEnd).on('close', onClose);
+  stream.write(request);
+  if (stream.destroyed) onClose();
+  else if (client.destroyed) onGone();
 }
 
 function describeEnd({ errored }: ByteStream): string {

@@ -8,8 +8,9 @@ export type DialResult = 'ok' | DialFailure;
 
 /** How long dials took, by what they were (`kind`: a handful of words) and how they ended. */
 export interface DialTimes {
-  /** A dial began; the returned function is called once, when it is over. */
-  start(kind: string): (failure?: DialFailure) => void;
+  /** A dial began; what it returns is for `end`. */
+  begin(): number;
+  end(kind: string, startedAt: number, failure?: DialFailure): void;
   read(): DialCounters;
 }
 
@@ -51,13 +52,13 @@ export function createDialTimes(monotonicMs: () => number): DialTimes {
     }
   };
   return {
-    start: (kind) => {
-      const startedAt = monotonicMs();
+    begin: () => {
       pending += 1;
-      return (failure) => {
-        pending -= 1;
-        observe(kind, failure ?? 'ok', (monotonicMs() - startedAt) / 1000);
-      };
+      return monotonicMs();
+    },
+    end: (kind, startedAt, failure) => {
+      pending -= 1;
+      observe(kind, failure ?? 'ok', (monotonicMs() - startedAt) / 1000);
     },
     read: () => ({
       pending,

@@ -1,12 +1,17 @@
 import { type MetricFamily, renderExposition } from '../base/exposition.ts';
-import type { DialFailure } from './dial-target.ts';
-import { createDialTimes, type DialCounters, dialFailureFamily, dialFamily } from './dial-times.ts';
+import {
+  createDialTimes,
+  type DialCounters,
+  type DialTimes,
+  dialFailureFamily,
+  dialFamily,
+} from './dial-times.ts';
 import type { TunnelStatus } from './types.ts';
 
 /** What happened, as counters. Everything that is a state is read from `TunnelStatus` instead. */
 export interface TunnelMetrics {
-  /** This process dials, or asks an agent to; the returned function is called once, when it is over. */
-  startDial(kind: 'local' | 'agent'): (failure?: DialFailure) => void;
+  /** What this process dials (`local`), or asks an agent to (`agent`). */
+  readonly dials: Pick<DialTimes, 'begin' | 'end'>;
   countRouting(rule: string): void;
   /** A session of a node that had one before; `reason`: why the one before ended. */
   countReconnect(reason: string): void;
@@ -32,7 +37,7 @@ export function createTunnelMetrics(monotonicMs: () => number): TunnelMetrics {
   let duplicateSessions = 0;
   let stalledStreams = 0;
   return {
-    startDial: dials.start,
+    dials,
     countRouting: (rule) => increment(routing, rule),
     countReconnect: (reason) => increment(reconnects, reason),
     countDuplicate: () => {

@@ -8,32 +8,36 @@ export type ReadOutcome =
   /** The client ended or vanished before its request was complete. */
   | { readonly type: 'gone' };
 
-/** Reads one CONNECT header. Leaves the stream paused, with the bytes after the header put back for the target. */
-export function readConnectRequest(client: Duplex, timeoutMs: number): Promise<ReadOutcome> {
-  return new Promise((resolve) => {
-    let received: Buffer = Buffer.alloc(0);
-    const finish = (outcome: ReadOutcome) => {
-      clearTimeout(timer);
-      client.off('data', onData).off('end', onGone).off('close', onGone).pause();
-      resolve(outcome);
-    };
-    const onGone = () => finish({ type: 'gone' });
-    const onData = (chunk: Buffer) => {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      const parsed = parseConnectRequest(received);
-      if (parsed.type === 'incomplete') return;
-      if (parsed.type === 'invalid') {
-        finish({ type: 'invalid', refusal: parsed });
-        return;
-      }
-      finish({ type: 'request', target: parsed.target });
-      if (received.length > parsed.headerBytes)
-        client.unshift(received.subarray(parsed.headerBytes));
-    };
-    const timer = setTimeout(() => {
-      const reason = `no complete CONNECT request within ${timeoutMs / 1000} s`;
-      finish({ type: 'invalid', refusal: { status: 408, reason } });
-    }, timeoutMs);
-    client.on('data', onData).on('end', onGone).on('close', onGone);
-  });
+/**
+ * Reads one CONNECT header. The stream is paused then, with the bytes after the header put back for the target, and
+ * `done` is called, once: no promise, of which a burst of connections would make thousands.
+ */
+export function readConnectRequest(
+  client: Duplex,
+  timeoutMs: number,
+  done: (outcome: ReadOutcome) => void,
+): void {
+  let received: Buffer | undefined;
+  const finish = (outcome: ReadOutcome, rest?: Buffer) => {
+    clearTimeout(timer);
+    client.off('data', onData).off('end', onGone).off('close', onGone).pause();
+    if (rest !== undefined && rest.length > 0) client.unshift(rest);
+    done(outcome);
+  };
+  const onGone = () => finish({ type: 'gone' });
+  const onData = (chunk: Buffer) => {
+    const header = received === undefined ? chunk : Buffer.concat([received, chunk]);
+    const parsed = parseConnectRequest(header);
+    if (parsed.type === 'request') finish(parsed, header.subarray(parsed.headerBytes));
+    else if (parsed.type === 'invalid') finish({ type: 'invalid', refusal: parsed });
+    // A copy of the first part, too: a few bytes must not keep a chunk of a whole session alive.
+    else received = received === undefined ? Buffer.from(chunk) : header;
+  };
+  const timer = setTimeout(() => {
+    const reason = `no complete CONNECT request within ${timeoutMs / 1000} s`;
+    finish({ type: 'invalid', refusal: { status: 408, reason } });
+  }, timeoutMs);
+  client.on('data', onData).on('end', onGone).on('close', onGone);
+  // Whose SYN has just arrived: its request is handed over as it comes, and waits in no queue.
+  client.read(0);
 }

@@ -6,7 +6,7 @@ import { ignoreError } from './ignore-error.ts';
 import { readConnectRequest } from './read-connect-request.ts';
 import { relay } from './relay.ts';
 import { sendEstablished, sendRefusal } from './send-answer.ts';
-import type { ByteStream, Refusal } from './types.ts';
+import type { ByteStream, Refusal, Target } from './types.ts';
 
 export interface ServeContext {
   readonly allowList: () => AgentAllowList;
@@ -19,40 +19,42 @@ export interface ServeContext {
   readonly onRefused: (target: string, refusal: Refusal) => void;
 }
 
-/** Serves one stream of a controller: read CONNECT, check, dial, answer, relay. 200 only once connected. Never rejects. */
-export async function serveAgentStream(stream: ByteStream, context: ServeContext): Promise<void> {
+/** Serves one stream of a controller: read CONNECT, check, dial, answer, relay. 200 only once connected. */
+export function serveAgentStream(stream: ByteStream, context: ServeContext): void {
   stream.on('error', ignoreError);
-  const request = await readConnectRequest(stream, context.headerMs);
-  if (request.type === 'gone') {
-    stream.destroy();
-    return;
-  }
-  const refuse = (target: string, refusal: Refusal) => {
-    context.onRefused(target, refusal);
+  readConnectRequest(stream, context.headerMs, (request) => {
+    if (request.type === 'request') {
+      serveTarget(stream, request.target, context);
+    } else if (request.type === 'invalid') {
+      context.onRefused('', request.refusal);
+      sendRefusal(stream, request.refusal);
+    } else {
+      stream.destroy();
+    }
+  });
+}
+
+function serveTarget(stream: ByteStream, target: Target, context: ServeContext): void {
+  const refuse = (refusal: Refusal) => {
+    context.onRefused(renderTarget(target), refusal);
     sendRefusal(stream, refusal);
   };
-  if (request.type === 'invalid') {
-    refuse('', request.refusal);
-    return;
-  }
-  const name = renderTarget(request.target);
-  const decision = checkAllowed(context.allowList(), request.target);
+  const decision = checkAllowed(context.allowList(), target);
   if (decision.type === 'refuse') {
-    refuse(name, decision);
+    refuse(decision);
     return;
   }
-  const finishDial = context.dials.start('local');
-  const outcome = await dialTarget(decision, {
-    dial: context.dial,
-    timeoutMs: context.dialMs,
-    client: stream,
+  const { dial, dialMs: timeoutMs, dials } = context;
+  const startedAt = dials.begin();
+  dialTarget(decision, { dial, timeoutMs, client: stream }, (outcome) => {
+    const isFailed = outcome.type === 'failed';
+    dials.end('local', startedAt, isFailed ? outcome.failure : undefined);
+    if (!isFailed) {
+      context.onAccepted();
+      sendEstablished(stream);
+      relay(stream, outcome.stream, {});
+    } else if (!stream.destroyed) {
+      refuse(outcome.refusal);
+    }
   });
-  finishDial(outcome.type === 'failed' ? outcome.failure : undefined);
-  if (outcome.type === 'failed') {
-    if (!stream.destroyed) refuse(name, outcome.refusal);
-    return;
-  }
-  context.onAccepted();
-  sendEstablished(stream);
-  relay(stream, outcome.stream, {});
 }

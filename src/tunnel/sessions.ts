@@ -145,7 +145,8 @@ function openStream(ledger: SessionLedger, nodeName: string): OpenedStream {
       `node ${nodeName} has no tunnel: ${describeAbsence(record, ledger.clock.now())}`,
     );
   }
-  const streams = record.sessions.reduce((sum, { carrier }) => sum + carrier.stats().streams, 0);
+  let streams = 0;
+  for (const { carrier } of record.sessions) streams += carrier.streams;
   if (streams >= maxStreamsPerNode) {
     return refused(
       'busy',

@@ -7,12 +7,13 @@ import {
   type AnswerContext,
   answerConnect,
   answerTarget,
+  type Connection,
   defaultTimeouts,
   type OpenedStream,
   type TunnelTimeouts,
 } from './answer-connect.ts';
 import { createCloseProbes } from './close-probes.ts';
-import type { Dial } from './dial-target.ts';
+import { type Dial, type HeaderBytes, noHeader } from './dial-target.ts';
 import { dialTcp } from './dial-tcp.ts';
 import { ignoreError } from './ignore-error.ts';
 import { listenUnix } from './listen-unix.ts';
@@ -59,11 +60,12 @@ const clientGoneProbeMs = 500;
 const repeatAfterMs = 60_000;
 
 /** One open connection of kube-apiserver. */
-interface Stream extends Member {
-  readonly client: ByteStream;
-  target?: ByteStream;
+interface Stream extends Connection, Member {
+  target: ByteStream | undefined;
   /** Of the target's counters, what is no payload. */
-  headerBytes: { readonly written: number; readonly read: number };
+  headerBytes: HeaderBytes;
+  /** Whoever of the two has closed. */
+  readonly onClose: () => void;
 }
 
 /** Counters and open streams; they outlive a restart of the listener. */
@@ -96,17 +98,17 @@ export function createTunnelServer(options: TunnelServerOptions): TunnelServer {
     lastLoggedAt: Number.NEGATIVE_INFINITY,
     server: undefined,
   };
-  const shared = shareContext(options, ledger);
+  const context = createContext(options, ledger);
   return {
     name: 'tunnel',
     dependsOn: [],
     start: (signal) =>
       startListening(options, ledger, {
         signal,
-        serve: (client) => void answerConnect(client, admit(client, shared, ledger)),
+        serve: (client) => answerConnect(admit(client, ledger), context),
       }),
     status: () => readStatus(options, ledger),
-    serve: (client, target) => void answerTarget(client, target, admit(client, shared, ledger)),
+    serve: (client, target) => answerTarget(admit(client, ledger), target, context),
   };
 }
 
@@ -146,8 +148,7 @@ async function startListening(
   };
 }
 
-/** What all connections have in common. */
-function shareContext(options: TunnelServerOptions, ledger: Ledger): SharedContext {
+function createContext(options: TunnelServerOptions, ledger: Ledger): AnswerContext<Stream> {
   return {
     routes: { route: (host, port) => routeUnlessBusy(options, ledger, { host, port }) },
     dial: options.dial ?? dialTcp,
@@ -155,31 +156,30 @@ function shareContext(options: TunnelServerOptions, ledger: Ledger): SharedConte
     timeouts: { ...defaultTimeouts, ...options.timeouts },
     probes: createCloseProbes(clientGoneProbeMs),
     metrics: ledger.metrics,
+    onAccepted: (stream, target, headerBytes) => {
+      stream.target = target;
+      stream.headerBytes = headerBytes;
+      ledger.accepted += 1;
+      target.on('close', stream.onClose);
+    },
     onRefused: (target, refusal) => recordRefusal(options, ledger, { target, ...refusal }),
   };
 }
 
-type SharedContext = Omit<AnswerContext, 'acceptedAt' | 'onAccepted'>;
-
-function admit(client: ByteStream, shared: SharedContext, ledger: Ledger): AnswerContext {
-  client.on('error', ignoreError);
-  const stream: Stream = { client, headerBytes: { written: 0, read: 0 }, place: 0 };
-  ledger.streams.add(stream);
-  client.on('close', () => {
-    if (stream.target === undefined || stream.target.closed) forget(stream, ledger);
-  });
-  return {
-    ...shared,
+function admit(client: ByteStream, ledger: Ledger): Stream {
+  const stream: Stream = {
+    client,
     acceptedAt: performance.now(),
-    onAccepted: (target, headerBytes) => {
-      stream.target = target;
-      stream.headerBytes = headerBytes;
-      ledger.accepted += 1;
-      target.on('close', () => {
-        if (client.closed) forget(stream, ledger);
-      });
+    target: undefined,
+    headerBytes: noHeader,
+    place: 0,
+    onClose: () => {
+      if (client.closed && stream.target?.closed !== false) forget(stream, ledger);
     },
   };
+  client.on('error', ignoreError).on('close', stream.onClose);
+  ledger.streams.add(stream);
+  return stream;
 }
 
 function withoutSessions(nodeName: string): OpenedStream {

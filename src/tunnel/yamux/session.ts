@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { createWindowBudget } from '../window-budget.ts';
+import { closeGently } from './close-gently.ts';
 import { type FrameType, frameFlag, frameType, goAwayCode } from './frame.ts';
 import { FrameDecoder, ProtocolError } from './frame-decoder.ts';
 import { Inbound, type InboundHost } from './inbound.ts';
@@ -25,8 +26,6 @@ const defaults = {
   firstFrameMs: 5_000,
 };
 
-/** How long a transport may take to send the last frames. */
-const closeGraceMs = 1000;
 /** While windows want to grow, the path is measured this often. */
 const measureIntervalMs = 1000;
 
@@ -82,6 +81,10 @@ class Session implements YamuxSession, StreamCarrier, InboundHost {
     });
     this.#listen();
     this.#liveness.start();
+  }
+
+  get streams(): number {
+    return this.#streams.size;
   }
 
   get isOpen(): boolean {
@@ -241,12 +244,4 @@ class Session implements YamuxSession, StreamCarrier, InboundHost {
     else closeGently(this.#transport);
     this.#resolveEnded(this.#end);
   }
-}
-
-/** The last frames get their chance, as long as the peer reads. */
-function closeGently(transport: Duplex): void {
-  if (transport.destroyed) return;
-  const timer = setTimeout(() => transport.destroy(), closeGraceMs);
-  transport.once('close', () => clearTimeout(timer));
-  transport.end();
 }

@@ -48,6 +48,8 @@ export interface YamuxSession {
   /** Ends it and every stream of it now. */
   destroy(message: string): void;
   readonly isOpen: boolean;
+  /** Open now, both sides' together. */
+  readonly streams: number;
   /** Resolves, never rejects, when it is over. */
   readonly ended: Promise<SessionEnd>;
   stats(): SessionStats;

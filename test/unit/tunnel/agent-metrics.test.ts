@@ -28,12 +28,12 @@ describe('the metrics of a worker', () => {
   it('are about its controllers and its own dials', () => {
     let now = 0;
     const dials = createDialTimes(() => now);
-    const finish = dials.start('local');
-    const failing = dials.start('local');
-    dials.start('local');
+    const startedAt = dials.begin();
+    dials.begin();
+    dials.begin();
     now = 50;
-    finish();
-    failing('target-failed');
+    dials.end('local', startedAt);
+    dials.end('local', startedAt, 'target-failed');
     const lines = renderExposition(agentFamilies(status, dials.read())).split('\n');
     expect(lines).toEqual(
       expect.arrayContaining([

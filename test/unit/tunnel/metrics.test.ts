@@ -41,15 +41,15 @@ describe('renderTunnelMetrics', () => {
   it('shows counters, a histogram and states of nodes', () => {
     let now = 0;
     const metrics = createTunnelMetrics(() => now);
-    const quick = metrics.startDial('local');
+    const quick = metrics.dials.begin();
     now = 20;
-    quick();
-    const slow = metrics.startDial('agent');
-    const failing = metrics.startDial('agent');
-    metrics.startDial('agent');
+    metrics.dials.end('local', quick);
+    const slow = metrics.dials.begin();
+    const failing = metrics.dials.begin();
+    metrics.dials.begin();
     now = 320;
-    slow();
-    failing('no-session');
+    metrics.dials.end('agent', slow);
+    metrics.dials.end('agent', failing, 'no-session');
     metrics.countRouting('node-name');
     metrics.countRouting('node-name');
     metrics.countReconnect('timeout');
