@@ -24,8 +24,17 @@ export async function forkListener(file: string): Promise<Forked> {
 }
 
 /** How many of the target's senders wait for a receiver that takes nothing. */
-export async function countStuckSenders(target: Forked): Promise<number> {
+export function countStuckSenders(target: Forked): Promise<number> {
+  return ask(target, 'stuck');
+}
+
+/** How many connections the target has. */
+export function countConnections(target: Forked): Promise<number> {
+  return ask(target, 'connections');
+}
+
+async function ask(target: Forked, question: string): Promise<number> {
   const answer = once(target.child, 'message') as Promise<[number]>;
-  target.child.send('stuck');
+  target.child.send(question);
   return (await answer)[0];
 }

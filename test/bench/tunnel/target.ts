@@ -1,6 +1,6 @@
 // What both tunnels lead to, in a process of its own. The first line of a connection says what it does:
 // s<bytes> sends so many, r<bytes> reads so many and answers with one byte, e echoes. Its parent may ask how many
-// senders are stuck.
+// senders are stuck, and how many connections there are.
 import { createServer, type Socket } from 'node:net';
 
 const part = Buffer.alloc(64 * 1024, 7);
@@ -26,11 +26,16 @@ server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
   const address = server.address();
   if (address !== null && typeof address !== 'string') process.send?.(address.port);
 });
-process.on('message', () => {
-  const now = performance.now();
-  process.send?.([...stuckSince.values()].filter((since) => now - since >= stuckAfterMs).length);
+process.on('message', (question) => {
+  if (question === 'stuck') process.send?.(countStuck());
+  else server.getConnections((_error, count) => process.send?.(count));
 });
 process.once('disconnect', () => process.exit());
+
+function countStuck(): number {
+  const now = performance.now();
+  return [...stuckSince.values()].filter((since) => now - since >= stuckAfterMs).length;
+}
 
 function serve(socket: Socket, request: string, first: Buffer): void {
   const bytes = Number(request.slice(1));
