@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { errorCode, errorMessage } from '../base/errors.ts';
+import { clearDeadline, setDeadline } from './deadlines.ts';
 import { ignoreError } from './ignore-error.ts';
 import type { ByteStream, DialDecision, Refusal } from './types.ts';
 
@@ -47,7 +48,7 @@ export function dialTarget(
 ): void {
   const socket = options.dial(decision.address, decision.port);
   const finish = (outcome: DialOutcome) => {
-    clearTimeout(timer);
+    clearDeadline(deadline);
     options.client.off('close', onGone);
     socket.off('connect', onConnect).off('error', onError).on('error', ignoreError);
     if (outcome.type === 'failed') socket.destroy();
@@ -62,7 +63,7 @@ export function dialTarget(
   const onConnect = () => finish({ type: 'connected', stream: socket, headerBytes: noHeader });
   const onGone = () => fail('ECANCELED');
   const onError = (error: Error) => fail(errorCode(error) ?? errorMessage(error));
-  const timer = setTimeout(() => fail('ETIMEDOUT'), options.timeoutMs);
+  const deadline = setDeadline(options.timeoutMs, () => fail('ETIMEDOUT'));
   options.client.on('close', onGone);
   socket.on('connect', onConnect).on('error', onError);
   if (options.client.destroyed) onGone();

@@ -1,5 +1,6 @@
 import { type ConnectAnswer, parseConnectAnswer } from './connect-answer.ts';
 import { renderTarget } from './connect-request.ts';
+import { clearDeadline, setDeadline } from './deadlines.ts';
 import type { DialFailure, DialOutcome } from './dial-target.ts';
 import { ignoreError } from './ignore-error.ts';
 import type { AgentDecision, ByteStream } from './types.ts';
@@ -26,7 +27,7 @@ export function dialThroughAgent(
   const request = renderRequest(decision);
   let received: Buffer | undefined;
   const finish = (outcome: DialOutcome, rest?: Buffer) => {
-    clearTimeout(timer);
+    clearDeadline(deadline);
     client.off('close', onGone);
     stream.off('data', onData).off('end', onEnd).off('close', onClose).pause();
     if (outcome.type === 'failed' && !stream.destroyed) stream.resetAndDestroy();
@@ -56,10 +57,10 @@ export function dialThroughAgent(
     finish(failed('session-lost', 502, reason));
   };
   const onGone = () => finish(failed('client-gone', 502, 'the client went away'));
-  const timer = setTimeout(() => {
+  const deadline = setDeadline(timeoutMs, () => {
     const reason = `${subject} did not answer through the tunnel of node ${nodeName} within ${Number((timeoutMs / 1000).toFixed(1))} s`;
     finish(failed('timeout', 504, reason));
-  }, timeoutMs);
+  });
   client.on('close', onGone);
   stream.on('error', ignoreError);
   stream.on('data', onData).on('end', onEnd).on('close', onClose);

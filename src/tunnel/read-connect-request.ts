@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { parseConnectRequest } from './connect-request.ts';
+import { clearDeadline, setDeadline } from './deadlines.ts';
 import type { Refusal, Target } from './types.ts';
 
 export type ReadOutcome =
@@ -19,7 +20,7 @@ export function readConnectRequest(
 ): void {
   let received: Buffer | undefined;
   const finish = (outcome: ReadOutcome, rest?: Buffer) => {
-    clearTimeout(timer);
+    clearDeadline(deadline);
     client.off('data', onData).off('end', onGone).off('close', onGone).pause();
     if (rest !== undefined && rest.length > 0) client.unshift(rest);
     done(outcome);
@@ -33,10 +34,10 @@ export function readConnectRequest(
     // A copy of the first part, too: a few bytes must not keep a chunk of a whole session alive.
     else received = received === undefined ? Buffer.from(chunk) : header;
   };
-  const timer = setTimeout(() => {
+  const deadline = setDeadline(timeoutMs, () => {
     const reason = `no complete CONNECT request within ${timeoutMs / 1000} s`;
     finish({ type: 'invalid', refusal: { status: 408, reason } });
-  }, timeoutMs);
+  });
   client.on('data', onData).on('end', onGone).on('close', onGone);
   // Whose SYN has just arrived: its request is handed over as it comes, and waits in no queue.
   client.read(0);
