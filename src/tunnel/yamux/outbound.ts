@@ -54,9 +54,7 @@ export class Outbound {
   sendControl(type: FrameType, flags: number, id: number, value: number): void {
     if (this.#isStopped) return;
     this.#writeSmall(encodeHeader(type, flags, id, value));
-    if (this.#transport.writableLength <= this.#queueBytes + maxQueueBytes) return;
-    this.stop();
-    this.#onOverflow();
+    this.#stopWhenOverflowing();
   }
 
   /** The same for what nobody waits for: it saves a system call here, and wakes the other end once less. */
@@ -64,6 +62,7 @@ export class Outbound {
     if (this.#isStopped) return;
     this.#companions.push(encodeHeader(type, flags, id, value));
     this.#companionTimer ??= setTimeout(() => this.#sendCompanions(), companyMs);
+    this.#stopWhenOverflowing();
   }
 
   /** Only when there is room for it. */
@@ -99,6 +98,12 @@ export class Outbound {
     this.#isStopped = true;
     this.#waiting.clear();
     this.#flush();
+  }
+
+  #stopWhenOverflowing(): void {
+    if (this.#transport.writableLength <= this.#queueBytes + maxQueueBytes) return;
+    this.stop();
+    this.#onOverflow();
   }
 
   #takeTurns(): void {

@@ -1,5 +1,7 @@
+import { Duplex } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { frameType } from '../../../../src/tunnel/yamux/frame.ts';
+import { frameFlag, frameType } from '../../../../src/tunnel/yamux/frame.ts';
+import { Outbound } from '../../../../src/tunnel/yamux/outbound.ts';
 import type { YamuxStream } from '../../../../src/tunnel/yamux/types.ts';
 import { framesOf, type RawPeer, rawPeer, settle, until } from './memory-transport.ts';
 
@@ -46,5 +48,22 @@ describe('what a stream sends', () => {
     expect(hasLeft(peer)).toBe(true);
     await until(() => framesOf(peer, 'data').length === 16, 'all frames to arrive');
     peer.session.destroy('the test is over');
+  });
+});
+
+describe('frames that may wait for company', () => {
+  test('are counted when the peer does not read: streams that it opens and resets cost an answer each', async () => {
+    const transport = new Duplex({ write: () => {} });
+    let overflows = 0;
+    const outbound = new Outbound(transport, () => {
+      overflows += 1;
+    });
+    let sent = 0;
+    for (; overflows === 0 && sent < 120_000; sent += 1) {
+      outbound.sendControlWithNext(frameType.windowUpdate, frameFlag.ack, 1, 0);
+      if (sent % 5_000 === 0) await new Promise((resolve) => setTimeout(resolve, 6));
+    }
+    expect(overflows).toBe(1);
+    expect(transport.writableLength).toBeLessThan(1.25 * 1024 * 1024);
   });
 });
