@@ -3,6 +3,7 @@ import { renderTarget } from './connect-request.ts';
 import { clearDeadline, setDeadline } from './deadlines.ts';
 import type { DialFailure, DialOutcome } from './dial-target.ts';
 import { ignoreError } from './ignore-error.ts';
+import { ownCopy } from './own-copy.ts';
 import type { AgentDecision, ByteStream } from './types.ts';
 
 export interface DialThroughAgentOptions {
@@ -38,8 +39,7 @@ export function dialThroughAgent(
     const header = received === undefined ? chunk : Buffer.concat([received, chunk]);
     const answer = parseConnectAnswer(header);
     if (answer.type === 'incomplete') {
-      // A copy of the first part, too: a few bytes must not keep a chunk of a whole session alive.
-      received = received === undefined ? Buffer.from(chunk) : header;
+      received = received === undefined ? ownCopy(chunk) : header;
     } else if (answer.type === 'invalid' || answer.status !== 200) {
       finish(describeRefusal(nodeName, answer));
     } else {

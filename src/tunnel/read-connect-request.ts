@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { parseConnectRequest } from './connect-request.ts';
 import { clearDeadline, setDeadline } from './deadlines.ts';
+import { ownCopy } from './own-copy.ts';
 import type { Refusal, Target } from './types.ts';
 
 export type ReadOutcome =
@@ -22,7 +23,8 @@ export function readConnectRequest(
   const finish = (outcome: ReadOutcome, rest?: Buffer) => {
     clearDeadline(deadline);
     client.off('data', onData).off('end', onGone).off('close', onGone).pause();
-    if (rest !== undefined && rest.length > 0) client.unshift(rest);
+    // It may wait until a target is dialled.
+    if (rest !== undefined && rest.length > 0) client.unshift(ownCopy(rest));
     done(outcome);
   };
   const onGone = () => finish({ type: 'gone' });
@@ -31,8 +33,7 @@ export function readConnectRequest(
     const parsed = parseConnectRequest(header);
     if (parsed.type === 'request') finish(parsed, header.subarray(parsed.headerBytes));
     else if (parsed.type === 'invalid') finish({ type: 'invalid', refusal: parsed });
-    // A copy of the first part, too: a few bytes must not keep a chunk of a whole session alive.
-    else received = received === undefined ? Buffer.from(chunk) : header;
+    else received = received === undefined ? ownCopy(chunk) : header;
   };
   const deadline = setDeadline(timeoutMs, () => {
     const reason = `no complete CONNECT request within ${timeoutMs / 1000} s`;

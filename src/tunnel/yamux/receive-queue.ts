@@ -1,3 +1,5 @@
+import { ownCopy } from '../own-copy.ts';
+
 /** Parts below this share a block, so that their bookkeeping does not outweigh them. */
 const smallBytes = 1024;
 const blockBytes = 4 * 1024;
@@ -24,7 +26,7 @@ export class ReceiveQueue {
     }
     this.#block = undefined;
     const isMostOfItsMemory = part.length * 2 >= part.buffer.byteLength;
-    this.#parts.push(isMostOfItsMemory ? part : copyOf(part));
+    this.#parts.push(isMostOfItsMemory ? part : ownCopy(part));
   }
 
   /** The oldest part, or undefined when there is none. */
@@ -55,11 +57,4 @@ export class ReceiveQueue {
     part.copy(this.#block);
     this.#parts.push(this.#block.subarray(0, part.length));
   }
-}
-
-/** Not from Node's pool, whose memory is shared with strangers. */
-function copyOf(part: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(part.length);
-  part.copy(copy);
-  return copy;
 }
