@@ -9,7 +9,7 @@ import {
 } from './dial-target.ts';
 import { dialThroughAgent } from './dial-through-agent.ts';
 import type { TunnelMetrics } from './metrics.ts';
-import { readConnectRequest } from './read-connect-request.ts';
+import { receiveConnect } from './receive-connect.ts';
 import { relay } from './relay.ts';
 import { sendEstablished, sendRefusal } from './send-answer.ts';
 import type { ByteStream, Refusal, RouteDecision, RoutingTable, Target } from './types.ts';
@@ -69,17 +69,10 @@ export function answerConnect<C extends Connection>(
   connection: C,
   context: AnswerContext<C>,
 ): void {
-  const { client } = connection;
-  readConnectRequest(client, context.timeouts.headerMs, (request) => {
-    if (request.type === 'request') {
-      answerTarget(connection, request.target, context);
-    } else if (request.type === 'invalid') {
-      context.onRefused('', request.refusal);
-      sendRefusal(client, request.refusal);
-    } else {
-      client.destroy();
-    }
-  });
+  const { timeouts, onRefused } = context;
+  receiveConnect(connection.client, { headerMs: timeouts.headerMs, onRefused }, (target) =>
+    answerTarget(connection, target, context),
+  );
 }
 
 /** The same once the target is known: route, dial, answer, relay. The client is paused. */

@@ -3,35 +3,23 @@ import { renderTarget } from './connect-request.ts';
 import { type Dial, dialTarget } from './dial-target.ts';
 import type { DialTimes } from './dial-times.ts';
 import { ignoreError } from './ignore-error.ts';
-import { readConnectRequest } from './read-connect-request.ts';
+import { type ReceiveOptions, receiveConnect } from './receive-connect.ts';
 import { relay } from './relay.ts';
 import { sendEstablished, sendRefusal } from './send-answer.ts';
 import type { ByteStream, Refusal, Target } from './types.ts';
 
-export interface ServeContext {
+export interface ServeContext extends ReceiveOptions {
   readonly allowList: () => AgentAllowList;
   readonly dial: Dial;
-  readonly headerMs: number;
   readonly dialMs: number;
   readonly dials: DialTimes;
   readonly onAccepted: () => void;
-  /** `target` is empty when the request was unreadable. */
-  readonly onRefused: (target: string, refusal: Refusal) => void;
 }
 
 /** Serves one stream of a controller: read CONNECT, check, dial, answer, relay. 200 only once connected. */
 export function serveAgentStream(stream: ByteStream, context: ServeContext): void {
   stream.on('error', ignoreError);
-  readConnectRequest(stream, context.headerMs, (request) => {
-    if (request.type === 'request') {
-      serveTarget(stream, request.target, context);
-    } else if (request.type === 'invalid') {
-      context.onRefused('', request.refusal);
-      sendRefusal(stream, request.refusal);
-    } else {
-      stream.destroy();
-    }
-  });
+  receiveConnect(stream, context, (target) => serveTarget(stream, target, context));
 }
 
 function serveTarget(stream: ByteStream, target: Target, context: ServeContext): void {

@@ -46,6 +46,7 @@ export function runDeployer(
     () => undefined,
     (error: unknown) => error,
   );
+  const describe = () => JSON.stringify({ status: deployer.status(), events });
   const status = (name: string) => deployer.status().find((stack) => stack.name === name);
   return {
     events,
@@ -55,7 +56,7 @@ export function runDeployer(
         subject: `stack ${name} to be ${state}`,
         timeoutMs: 60_000,
         intervalMs: 50,
-        describe: () => JSON.stringify({ status: deployer.status(), events }),
+        describe,
       });
     },
     async waitForEvent(type) {
@@ -63,7 +64,7 @@ export function runDeployer(
         subject: `the event ${type}`,
         timeoutMs: 60_000,
         intervalMs: 50,
-        describe: () => JSON.stringify({ status: deployer.status(), events }),
+        describe,
       });
     },
     async stop() {
